@@ -1,0 +1,31 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: serve test lint bench lock
+
+serve: .venv
+	@$(BIN)/tidings serve
+
+test: .venv
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv
+	$(BIN)/python -m tests.bench $(ARGS)
+
+# Made again whenever the lock changes; half-made environments carry no stamp and are finished next time.
+.venv: .venv/.made
+.venv/.made: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tidings needs Python 3.11 or later (set PYTHON=)")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: .venv
+	uv pip compile requirements.in -o requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

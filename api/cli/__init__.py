@@ -1,0 +1,37 @@
+"""The `tidings` command line.
+
+Exit status 0: done; 1: refused, or something does not hold; 2: usage. Errors are one line on
+standard error. Commands import what they need when they run, so that each starts quickly.
+"""
+
+import sys
+
+import typer
+
+from api.cli import house, reading, serving, specifications
+
+app = typer.Typer(
+    name="tidings",
+    help="One event-sourced backend for what a company says to its customers and hears from them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.callback()(house.options)
+app.command()(serving.serve)
+app.command()(serving.work)
+app.command()(house.token)
+app.command()(reading.replay)
+app.command()(reading.state)
+app.command()(specifications.openapi)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(1)
+    except house.usage_errors() as error:
+        print(f"tidings: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)

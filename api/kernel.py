@@ -1,0 +1,469 @@
+"""What every route shares: who may call it, how often, and how answers and refusals look.
+
+A room's router is `Router(prefix=…, tags=[…])`; each route names its roles, its limit and the
+endpoint id of the contract beside its path. The order of checks is the contract's:
+authentication, role, body, rate limit.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Depends, HTTPException, Request, params
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError, create_model
+from redis.asyncio import Redis
+from starlette.types import Receive, Scope, Send
+
+from api.errors import answer_to
+from application.kernel import Answer, Command, Desk, Idempotency
+from domain.identity import Caller, Role
+from domain.kernel import Invalid, NotFound
+from infrastructure.event_log.log import EventLog
+from infrastructure.rate_limits import Limit, RateLimiter, limit_key
+from infrastructure.read_models.reading import ReadSide
+from infrastructure.settings import Settings
+from infrastructure.tokens import TokenRefused, Tokens
+from projections.kernel import Query
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Callable[..., Awaitable[Any]])
+
+EVERYONE = frozenset(Role)
+WRITERS = frozenset({Role.SUPER_ADMIN, Role.ADMIN, Role.DEVELOPER})
+ADMINS = frozenset({Role.SUPER_ADMIN, Role.ADMIN})
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a JSON body."""
+
+MAX_KEY = 255
+"""Characters of an Idempotency-Key."""
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+COMMAND_HEADERS = (
+    _header("Idempotency-Key", "The first answer to this key is given again for 24 hours."),
+    _header("If-Match", "Refuse with 412 unless this is the present ETag."),
+)
+QUERY_HEADERS = (
+    _header("Event-Position", "Answer only from a view that has reached this position."),
+)
+HEADERS_OF: Mapping[str, Sequence[dict[str, Any]]] = {
+    "GET": QUERY_HEADERS,
+    "POST": COMMAND_HEADERS,
+    "PUT": COMMAND_HEADERS,
+    "PATCH": COMMAND_HEADERS,
+    "DELETE": COMMAND_HEADERS,
+}
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457); `errors` names the fields of a 422."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    success: bool
+    code: str
+    errors: list[dict[str, str]] | None = None
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "Refused",
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    },
+    "5XX": {
+        "description": "Not now, or a fault here",
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    },
+}
+
+
+@dataclass
+class House:
+    """What a worker process holds open while it serves."""
+
+    settings: Settings
+    log: EventLog
+    reads: ReadSide
+    redis: Redis
+    limiter: RateLimiter
+    tokens: Tokens
+
+
+def house(request: Request) -> House:
+    return request.app.state.house  # type: ignore[no-any-return]
+
+
+class Unauthenticated(HTTPException):
+    """401 with the challenge that RFC 6750 asks for."""
+
+    def __init__(self, reason: str) -> None:
+        challenge = 'Bearer realm="tidings"'
+        if reason != "missing":
+            challenge += f', error="invalid_token", error_description="{reason}"'
+        super().__init__(401, "Send a valid bearer token.", headers={"WWW-Authenticate": challenge})
+
+
+async def body_of(request: Request) -> bytes:
+    """The whole body, read once. Refuses (413) what is longer than `MAX_BODY` as soon as it is."""
+    if hasattr(request, "_body"):
+        return request._body
+    declared = header(request, b"content-length") or b"0"
+    if not declared.isdigit() or int(declared) > MAX_BODY:
+        raise HTTPException(413, f"A body has at most {MAX_BODY} bytes.")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            raise HTTPException(413, f"A body has at most {MAX_BODY} bytes.")
+        parts.append(part)
+    request._body = b"".join(parts)
+    return request._body
+
+
+def header(request: Request, name: bytes) -> bytes | None:
+    """A header by its lower-case name; the last one when it was sent more than once."""
+    headers: dict[bytes, bytes] | None = request.scope.get("tidings.headers")
+    if headers is None:
+        headers = request.scope["tidings.headers"] = dict(request.scope["headers"])
+    return headers.get(name)
+
+
+def text_header(request: Request, name: bytes) -> str | None:
+    """The same as text."""
+    value = header(request, name)
+    return None if value is None else value.decode("latin-1")
+
+
+async def _command(kind: type[Command], request: Request) -> Command:
+    """The body as a command. Refuses other media types (415), what is not JSON (400), and
+    what the command does not allow (422), each fault by its field."""
+    media_type = (header(request, b"content-type") or b"").partition(b";")[0].strip().lower()
+    if media_type != b"application/json":
+        raise HTTPException(415, "Send the body as application/json.")
+    body = await body_of(request)
+    if b"\\u0000" in body:
+        _refuse_nul(orjson.loads(body), "")
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        if faults[0]["type"] == "json_invalid":
+            raise HTTPException(
+                400, f"The body is not JSON: {faults[0]['ctx']['error']}."
+            ) from None
+        raise RequestValidationError(faults) from None
+
+
+def _refuse_nul(value: Any, field: str) -> None:
+    """PostgreSQL keeps no U+0000 in a text, and no honest text has one."""
+    match value:
+        case str() if "\0" in value:
+            raise Invalid("U+0000 is not allowed.", field=field, code="nul_character")
+        case list():
+            for n, item in enumerate(value):
+                _refuse_nul(item, f"{field}.{n}".removeprefix("."))
+        case dict():
+            for name, item in value.items():
+                _refuse_nul(name, field)
+                _refuse_nul(item, f"{field}.{name}".removeprefix("."))
+        case _:
+            pass
+
+
+def _authenticate(request: Request) -> Caller:
+    scheme, _, token = (text_header(request, b"authorization") or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("missing")
+    try:
+        return house(request).tokens.verify(token.strip())
+    except TokenRefused as refused:
+        raise Unauthenticated(str(refused)) from None
+
+
+class Route(APIRoute):
+    """A route that answers by itself; FastAPI finds it and describes it.
+
+    What an endpoint asks for is sorted out when it is declared: the body is its `Command`, what
+    is annotated with one of this module's dependencies is made from the request, and the rest
+    is the query. Nothing is looked at before the caller is known and may call.
+    """
+
+    id: str
+    roles: frozenset[Role]
+    limit: Limit
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        extra = self.openapi_extra or {}
+        self.id, self.roles = self.name, frozenset(map(Role, extra["x-roles"]))
+        self.limit = Limit.parse(extra["x-rate-limit"])
+        self.body: tuple[str, type[Command]] | None = None
+        self.made: list[tuple[str, Callable[[Request], Awaitable[Any]]]] = []
+        asked: dict[str, Any] = {}
+        hints = get_type_hints(endpoint, include_extras=True)
+        for name, parameter in inspect.signature(endpoint).parameters.items():
+            annotation = hints[name]
+            if isinstance(annotation, type) and issubclass(annotation, Command):
+                self.body = name, annotation
+            elif made := _made_by(annotation):
+                self.made.append((name, made))
+            else:
+                default = ... if parameter.default is parameter.empty else parameter.default
+                asked[name] = (annotation, default)
+        self.query = create_model(f"{endpoint.__name__}_query", **asked) if asked else None
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = self.methods or set()
+        if scope["method"] not in allowed:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+        scope["route"] = self
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except Exception as error:  # noqa: BLE001 - every fault has its answer, and its log line
+            response = answer_to(request, error)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        caller = request.state.caller = _authenticate(request)
+        if caller.role not in self.roles:
+            raise HTTPException(403, f"The role {caller.role} may not do this.")
+        arguments: dict[str, Any] = {}
+        if self.body is not None:
+            name, kind = self.body
+            arguments[name] = await _command(kind, request)
+        if self.query is not None:
+            arguments |= _asked(self.query, request)
+        for name, make in self.made:
+            arguments[name] = await make(request)
+        limiter = house(request).limiter
+        key = limit_key(caller.tenant, caller.user, self.id)
+        allowance = await limiter.take(key, limiter.effective(self.limit, caller.role))
+        request.state.limit_headers = allowance.headers()
+        if not allowance.allowed:
+            raise HTTPException(429, "The rate limit is exceeded; try again later.")
+        return respond(await self.endpoint(**arguments))
+
+
+def _made_by(annotation: Any) -> Callable[[Request], Awaitable[Any]] | None:
+    """What makes an argument that is `Annotated` with a dependency of this module's kind."""
+    for each in getattr(annotation, "__metadata__", ()):
+        if isinstance(each, params.Depends):
+            return getattr(each.dependency, "of_request", None) or each.dependency
+    return None
+
+
+def _asked(query: type[BaseModel], request: Request) -> dict[str, Any]:
+    """The query's parameters: lists by repetition or with commas."""
+    given: dict[str, Any] = {}
+    for name, field in query.model_fields.items():
+        values = request.query_params.getlist(name)
+        if not values:
+            continue
+        is_list = list in (get_origin(each) for each in _variants(field.annotation))
+        given[name] = [v for value in values for v in value.split(",")] if is_list else values[-1]
+    try:
+        return dict(query.model_validate(given))
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+
+
+def _variants(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+
+
+class Router(APIRouter):
+    """`post`, `get`, `patch`, `put` and `delete` take `id`, `roles` and `limit` with the path."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(route_class=Route, **options)
+
+    def fixed(self) -> Iterator[tuple[str, str, Route]]:
+        """Method, path and route of each path without parameters."""
+        for route in self.routes:
+            if isinstance(route, Route) and "{" not in route.path:
+                for method in route.methods or ():
+                    yield method, route.path, route
+
+    def _route(
+        self, method: str, path: str, id: str, roles: Collection[Role], limit: str
+    ) -> Callable[[E], E]:
+        def declare(endpoint: E) -> E:
+            self.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                name=id,
+                operation_id=id,
+                openapi_extra={
+                    "x-roles": sorted(roles),
+                    "x-rate-limit": limit,
+                    "parameters": list(HEADERS_OF[method]),
+                },
+                responses=PROBLEMS,
+                response_model=_answered_model(endpoint),
+            )
+            return endpoint
+
+        return declare
+
+    def get(  # type: ignore[override]
+        self, path: str, *, id: str, roles: Collection[Role], limit: str
+    ) -> Callable[[E], E]:
+        return self._route("GET", path, id, roles, limit)
+
+    def post(  # type: ignore[override]
+        self, path: str, *, id: str, roles: Collection[Role], limit: str
+    ) -> Callable[[E], E]:
+        return self._route("POST", path, id, roles, limit)
+
+    def put(  # type: ignore[override]
+        self, path: str, *, id: str, roles: Collection[Role], limit: str
+    ) -> Callable[[E], E]:
+        return self._route("PUT", path, id, roles, limit)
+
+    def patch(  # type: ignore[override]
+        self, path: str, *, id: str, roles: Collection[Role], limit: str
+    ) -> Callable[[E], E]:
+        return self._route("PATCH", path, id, roles, limit)
+
+    def delete(  # type: ignore[override]
+        self, path: str, *, id: str, roles: Collection[Role], limit: str
+    ) -> Callable[[E], E]:
+        return self._route("DELETE", path, id, roles, limit)
+
+
+def _answered_model(endpoint: Callable[..., Any]) -> Any:
+    annotation = inspect.signature(endpoint).return_annotation
+    if get_origin(annotation) is Answer:
+        return get_args(annotation)[0]
+    return None if isinstance(annotation, type) and issubclass(annotation, Response) else annotation
+
+
+def respond(result: Any) -> Response:
+    """An `Answer` from the desk, or a model from a query, as it goes over the wire."""
+    match result:
+        case Answer(body=body, position=position, version=version):
+            headers = {"etag": f'"{version}"'}
+            if position is not None:
+                headers["event-position"] = str(position)
+            if result.replayed:
+                headers["idempotency-replayed"] = "true"
+            return Response(body, headers=headers, media_type="application/json")
+        case Response():
+            return result
+        case BaseModel():
+            body = result.__pydantic_serializer__.to_json(result)
+            seen: int | None = getattr(result, "_version", None)
+            tag = None if seen is None else {"etag": f'"{seen}"'}
+            return Response(body, headers=tag, media_type="application/json")
+        case _:
+            raise TypeError(f"{type(result).__name__} cannot be answered with.")
+
+
+async def _desk(request: Request) -> Desk:
+    caller: Caller = request.state.caller
+    return Desk(
+        house(request).log,
+        caller.tenant,
+        caller.user,
+        request.state.request_id,
+        idempotency=await _idempotency(request, caller),
+        if_match=_if_match(text_header(request, b"if-match")),
+    )
+
+
+async def _idempotency(request: Request, caller: Caller) -> Idempotency | None:
+    key = text_header(request, b"idempotency-key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= MAX_KEY:
+        raise Invalid(f"An Idempotency-Key has 1 to {MAX_KEY} characters.", field="Idempotency-Key")
+    endpoint = f"{request.method} {request.url.path}?{request.url.query}"
+    return Idempotency.of(caller.user, endpoint, key, await body_of(request))
+
+
+def _if_match(header: str | None) -> int | None:
+    if header is None or header.strip() == "*":
+        return None
+    version = header.strip().removeprefix("W/").strip('"')
+    if not version.isascii() or not version.isdigit():
+        raise Invalid('If-Match is an ETag such as "3".', field="If-Match")
+    return int(version)
+
+
+AtDesk = Annotated[Desk, Depends(_desk)]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One caller's way to look things up; they always see what they wrote themselves."""
+
+    reads: ReadSide
+    caller: Caller
+    at_least: int | None
+
+    async def one(self, query: Query[T], what: str) -> T:
+        """The row that `query` finds. Raises `NotFound`, naming `what` was looked for."""
+        row = await self.reads.one(self.caller.tenant, self.caller.user, query, self.at_least)
+        if row is None:
+            raise NotFound(f"There is no such {what}.")
+        return row
+
+    async def all(self, query: Query[T]) -> list[T]:
+        return await self.reads.all(self.caller.tenant, self.caller.user, query, self.at_least)
+
+
+async def _reader(request: Request) -> Reader:
+    position = text_header(request, b"event-position")
+    if position is not None and not (position.isascii() and position.isdigit()):
+        raise Invalid("Event-Position is a position in the event log.", field="Event-Position")
+    at_least = None if position is None else int(position)
+    return Reader(house(request).reads, request.state.caller, at_least)
+
+
+AtReads = Annotated[Reader, Depends(_reader)]
+
+
+def inner_id(prefix: str, what: str, text: str) -> UUID:
+    """The UUID behind an outside id. Raises `NotFound`: what cannot exist is not there."""
+    start, _, digits = text.partition("_")
+    if start == prefix and len(digits) == 32:
+        try:
+            return UUID(hex=digits)
+        except ValueError:
+            pass
+    raise NotFound(f"There is no such {what}.")
+
+
+def path_id(prefix: str) -> Any:
+    """The id in a path such as `/{post_id}`, as the UUID inside; anything else is not there."""
+    name = f"{prefix}_id"
+
+    async def declared(**given: str) -> UUID:
+        return inner_id(prefix, prefix, given[name])
+
+    async def of_request(request: Request) -> UUID:
+        return inner_id(prefix, prefix, request.path_params[name])
+
+    # FastAPI learns the parameter from the signature; the route itself asks `of_request`.
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=str)
+    declared.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    declared.of_request = of_request  # type: ignore[attr-defined]
+    return Depends(declared)

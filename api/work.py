@@ -1,0 +1,57 @@
+"""The composition root of background work: what follows the log."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from typing import Literal
+
+from api.app import open_log
+from api.wiring import POLICIES, READ_MODELS, jobs
+from application.social.publishing import Publishing
+from infrastructure.follower import follow
+from infrastructure.jobs import policies, queue, ring, work_off
+from infrastructure.networks.sandbox import SandboxNetworks
+from infrastructure.read_models.projector import Projector
+from infrastructure.settings import Settings
+
+Kind = Literal["projections", "webhooks", "jobs"]
+KINDS: tuple[Kind, ...] = ("projections", "webhooks", "jobs")
+
+
+async def work(settings: Settings, only: Kind | None = None) -> None:
+    """Do background work until cancelled; any number of processes share it."""
+    kinds: dict[Kind, Callable[[Settings], Coroutine[None, None, None]]] = {
+        "projections": _projections,
+        "jobs": _jobs,
+    }
+    async with asyncio.TaskGroup() as group:
+        for kind, run in kinds.items():
+            if only in (None, kind):
+                group.create_task(run(settings), name=kind)
+
+
+async def work_until_signalled(settings: Settings, only: Kind | None = None) -> None:
+    """The same, until SIGINT or SIGTERM."""
+    working = asyncio.current_task()
+    assert working is not None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, working.cancel)
+    with suppress(asyncio.CancelledError):
+        await work(settings, only)
+
+
+async def _projections(settings: Settings) -> None:
+    await Projector(settings.database_url, READ_MODELS).run()
+
+
+async def _jobs(settings: Settings) -> None:
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(open_log(settings, "jobs"))
+        app = queue(settings.database_url, jobs(Publishing(log, SandboxNetworks(log.pool))))
+        await asyncio.gather(
+            work_off(app),
+            ring(settings.database_url),
+            follow(settings.database_url, policies(POLICIES)),
+        )

@@ -1,0 +1,130 @@
+"""What may be asked of posts."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, TypeAdapter
+
+from application.kernel import Command
+from application.screens import ScreenedText
+from application.social.optimisation import optimise
+from domain.kernel import now, utc
+from domain.social.networks import Network, compose, preflight
+from domain.social.posts import Outcome, Post
+
+_url = TypeAdapter(AnyHttpUrl)
+
+
+def _unique(items: list[str]) -> list[str]:
+    return list(dict.fromkeys(items))
+
+
+def _web_address(text: str) -> str:
+    _url.validate_python(text)
+    return text
+
+
+def _bare(sign: str) -> AfterValidator:
+    def strip(text: str) -> str:
+        word = text.strip().removeprefix(sign)
+        if not word or any(character.isspace() for character in word):
+            raise ValueError(f"One word, with or without its {sign}")
+        return word
+
+    return AfterValidator(strip)
+
+
+Networks = Annotated[
+    list[Annotated[Network, BeforeValidator(lambda v: v.lower() if isinstance(v, str) else v)]],
+    Field(min_length=1),
+    AfterValidator(_unique),
+]
+WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_web_address)]
+Hashtag = Annotated[str, Field(max_length=150), _bare("#")]
+Mention = Annotated[str, Field(max_length=150), _bare("@")]
+Instant = Annotated[datetime, AfterValidator(utc)]
+
+
+class CreatePost(Command):
+    """Write a post and have it published now, or at `scheduled_for`."""
+
+    content: Annotated[ScreenedText, Field(min_length=1, max_length=5000)]
+    platforms: Networks
+    media_urls: Annotated[list[WebAddress], Field(max_length=50)] | None = None
+    scheduled_for: Instant | None = None
+    hashtags: Annotated[list[Hashtag], Field(max_length=100), AfterValidator(_unique)] | None = None
+    mentions: Annotated[list[Mention], Field(max_length=100), AfterValidator(_unique)] | None = None
+    location: Annotated[ScreenedText, Field(max_length=200)] | None = None
+    ai_optimize: bool = True
+
+    def handle(self) -> Post:
+        media, tags = self.media_urls or [], self.hashtags or []
+        mentions = self.mentions or []
+        texts = {
+            network: optimise(self.content, network, tags, mentions)
+            if self.ai_optimize
+            else compose(self.content, tags, mentions)
+            for network in self.platforms
+        }
+        post = Post(
+            content=self.content,
+            networks=tuple(self.platforms),
+            texts=texts,
+            optimised=self.ai_optimize,
+            media_urls=tuple(media),
+            hashtags=tuple(tags),
+            mentions=tuple(mentions),
+            location=self.location,
+            problems={
+                network: tuple(found)
+                for network, text in texts.items()
+                if (found := preflight(network, text, media, tags, mentions))
+            },
+        )
+        post.schedule(self.scheduled_for or now())
+        return post
+
+
+class SchedulePost(Command):
+    """Put a post on the publishing calendar, or move it."""
+
+    scheduled_for: Instant
+
+    def handle(self, post: Post) -> None:
+        post.schedule(self.scheduled_for)
+
+
+class WithdrawPost(Command):
+    """Take a post back before it goes out."""
+
+    reason: Annotated[ScreenedText, Field(max_length=500)] = ""
+
+    def handle(self, post: Post) -> None:
+        post.withdraw(self.reason)
+
+
+class RetryPost(Command):
+    """Publish again to the networks that refused it."""
+
+    def handle(self, post: Post) -> None:
+        post.retry()
+
+
+class StartPublication(Command):
+    """The scheduled instant has come: commit the intention before any network is called."""
+
+    due: datetime
+
+    def handle(self, post: Post) -> None:
+        post.start_publication(self.due)
+
+
+class RecordOutcomes(Command):
+    """What the networks made of an attempt."""
+
+    attempt: int
+    outcomes: Mapping[Network, Outcome]
+
+    def handle(self, post: Post) -> None:
+        post.record(self.attempt, self.outcomes)

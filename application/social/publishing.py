@@ -1,0 +1,214 @@
+"""Getting posts out: intention, attempt, outcome; and the engagement that follows.
+
+Each function is a job: it may be carried out more than once, and may die at any line. What it
+returns are the jobs to come.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from application.kernel import NO_ANSWER, Command, Desk, Job, Log
+from application.social.networks import (
+    OutcomeUnknown,
+    Publication,
+    Receipt,
+    RefusedByNetwork,
+    SocialNetworks,
+)
+from application.social.posts import RecordOutcomes, RetryPost, StartPublication
+from domain.kernel import Conflict
+from domain.social.engagement import Comment, Engagement, Figures
+from domain.social.networks import Network
+from domain.social.posts import Outcome, OutcomeStatus, Post, PostStatus
+
+ASK_AGAIN = (5, 30, 120, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
+"""Seconds between questions about an outcome that is unknown; then it stays unconfirmed."""
+
+MEASURE_AT = (2, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600) + tuple(
+    days * 86400 for days in (1, 2, 3, 5, 7, 10, 14, 21, 30)
+)
+"""Seconds after publication at which engagement is looked up, close at first and then wide."""
+
+
+PUBLISHER = "tidings:publisher"
+"""The actor on what the house does to posts."""
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """What these jobs need."""
+
+    log: Log
+    networks: SocialNetworks
+
+    def desk(self, tenant: str, post_id: UUID, actor: str) -> Desk:
+        return Desk(self.log, tenant, actor, correlation_id=post_id.hex, follows=False)
+
+    async def publish_post(self, tenant: str, post_id: str, due: str) -> Iterable[Job]:
+        """The scheduled instant has come."""
+        id = UUID(post_id)
+        desk = self.desk(tenant, id, PUBLISHER)
+        try:
+            post = await desk.carry_out(Post, id, StartPublication(due=datetime.fromisoformat(due)))
+        except Conflict:
+            post = await desk.get(Post, id)
+            if post.status is not PostStatus.PUBLISHING:
+                return []  # moved, withdrawn, or done already
+            # An earlier run died between intention and outcome: ask before anything else.
+            return await self.settle_post(tenant, post_id, 0)
+        return await self._attempt(desk, post)
+
+    async def settle_post(self, tenant: str, post_id: str, asked: int) -> Iterable[Job]:
+        """Ask the networks whose outcome is unknown; publish again only what is surely missing."""
+        id = UUID(post_id)
+        desk = self.desk(tenant, id, PUBLISHER)
+        post = await desk.get(Post, id)
+        open_ones = [n for n, o in post.outcomes.items() if _in_doubt(o)]
+        found = await asyncio.gather(*(self._ask(post, network) for network in open_ones))
+        post = await self._record(desk, post, dict(zip(open_ones, found, strict=True)))
+        missing = [n for n in open_ones if post.outcomes[n].code == "not_received"]
+        if missing:
+            post = await desk.carry_out(Post, id, RetryPost())
+            return await self._attempt(desk, post)
+        return _after(post, asked)
+
+    async def measure_post(self, tenant: str, post_id: str, step: int) -> Iterable[Job]:
+        """Look up what people do with a post that is out."""
+        id = UUID(post_id)
+        desk = self.desk(tenant, id, "tidings:engagement")
+        post = await desk.get(Post, id)
+        out = {n: o for n, o in post.outcomes.items() if o.network_post_id}
+        reports = await asyncio.gather(*(self._measure(post, n, o) for n, o in out.items()))
+        known = {n: report for n, report in zip(out, reports, strict=True) if report}
+        if known:
+            await _report(desk, id, ReportEngagement(reports=known, at=datetime.now(UTC)))
+        return _next_measure(post, step + 1)
+
+    async def _attempt(self, desk: Desk, post: Post) -> Iterable[Job]:
+        going = [n for n, o in post.outcomes.items() if o.status is OutcomeStatus.PUBLISHING]
+        outcomes = await asyncio.gather(*(self._publish(post, network) for network in going))
+        post = await self._record(desk, post, dict(zip(going, outcomes, strict=True)))
+        return _after(post, 0)
+
+    async def _publish(self, post: Post, network: Network) -> Outcome:
+        gateway = await self.networks.of(post.tenant, network)
+        try:
+            receipt = await gateway.publish(publication(post, network))
+        except RefusedByNetwork as no:
+            return Outcome(OutcomeStatus.FAILED, gateway.provider, code=no.code, message=no.message)
+        except OutcomeUnknown as unknown:
+            return Outcome(OutcomeStatus.UNCONFIRMED, gateway.provider, message=str(unknown))
+        return _published(gateway.provider, receipt)
+
+    async def _ask(self, post: Post, network: Network) -> Outcome:
+        gateway = await self.networks.of(post.tenant, network)
+        try:
+            receipt = await gateway.find(publication(post, network))
+        except OutcomeUnknown as unknown:
+            return Outcome(OutcomeStatus.UNCONFIRMED, gateway.provider, message=str(unknown))
+        if receipt is None:
+            return Outcome(
+                OutcomeStatus.FAILED,
+                gateway.provider,
+                code="not_received",
+                message="The network has not received it.",
+            )
+        return _published(gateway.provider, receipt)
+
+    async def _record(self, desk: Desk, post: Post, outcomes: dict[Network, Outcome]) -> Post:
+        command = RecordOutcomes(attempt=post.attempt, outcomes=outcomes)
+        return await desk.carry_out(Post, post.id, command)
+
+    async def _measure(
+        self, post: Post, network: Network, outcome: Outcome
+    ) -> tuple[Figures, tuple[Comment, ...]] | None:
+        gateway = await self.networks.of(post.tenant, network)
+        assert outcome.network_post_id is not None
+        try:
+            figures, comments = await gateway.engagement(
+                publication(post, network), outcome.network_post_id
+            )
+        except OutcomeUnknown:
+            return None  # the next look-up reports the same totals
+        return figures, tuple(comments)
+
+
+class ReportEngagement(Command):
+    """What the networks report of a post."""
+
+    reports: dict[Network, tuple[Figures, tuple[Comment, ...]]]
+    at: datetime
+
+    def handle(self, engagement: Engagement) -> None:
+        for network, (totals, comments) in self.reports.items():
+            engagement.report(network, self.at, totals)
+            engagement.receive(network, comments)
+
+
+class BeginEngagement(Command):
+    """The first report of a post opens its stream."""
+
+    post_id: UUID
+    report: ReportEngagement
+
+    def handle(self) -> Engagement:
+        engagement = Engagement(post_id=self.post_id)
+        self.report.handle(engagement)
+        return engagement
+
+
+async def _report(desk: Desk, post_id: UUID, report: ReportEngagement) -> None:
+    stream = Engagement.create_id(post_id)
+    if await desk.log.load(Engagement, stream) is None:
+        await desk.create(BeginEngagement(post_id=post_id, report=report), lambda _: NO_ANSWER)
+    else:
+        await desk.carry_out(Engagement, stream, report)
+
+
+def publication(post: Post, network: Network) -> Publication:
+    """What `network` is to publish."""
+    return Publication(
+        post.tenant, post.id, network, post.texts[network], post.media_urls, post.location
+    )
+
+
+def _published(provider: str, receipt: Receipt) -> Outcome:
+    return Outcome(
+        OutcomeStatus.PUBLISHED,
+        provider,
+        network_post_id=receipt.network_post_id,
+        url=receipt.url,
+        at=receipt.at,
+    )
+
+
+def _in_doubt(outcome: Outcome) -> bool:
+    return outcome.status in (OutcomeStatus.PUBLISHING, OutcomeStatus.UNCONFIRMED)
+
+
+def _after(post: Post, asked: int) -> Iterable[Job]:
+    in_doubt = any(_in_doubt(outcome) for outcome in post.outcomes.values())
+    if in_doubt and asked < len(ASK_AGAIN):
+        yield Job(
+            "social.settle_post",
+            {"tenant": post.tenant, "post_id": post.id.hex, "asked": asked + 1},
+            at=datetime.now(UTC) + timedelta(seconds=ASK_AGAIN[asked]),
+            lock=f"post:{post.id}",
+        )
+
+
+def _next_measure(post: Post, step: int) -> Iterable[Job]:
+    if step < len(MEASURE_AT) and post.published_at is not None:
+        yield measure(post.tenant, post.id, post.published_at, step)
+
+
+def measure(tenant: str, post_id: UUID, published_at: datetime, step: int) -> Job:
+    """The `step`-th look at a post's engagement."""
+    return Job(
+        "social.measure_post",
+        {"tenant": tenant, "post_id": post_id.hex, "step": step},
+        at=published_at + timedelta(seconds=MEASURE_AT[step]),
+    )

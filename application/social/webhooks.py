@@ -1,0 +1,246 @@
+"""What the social context says in public."""
+
+from typing import Annotated
+
+from application.kernel import public_id
+from application.webhooks.public import (
+    INTERNAL,
+    SOME_ID,
+    Emission,
+    Emissions,
+    Instant,
+    Payload,
+    Webhook,
+    like,
+)
+from domain.social.engagement import Engagement
+from domain.social.posts import Post, PostStatus
+
+PostId = Annotated[str, like(f"post_{SOME_ID}")]
+ConnectionId = Annotated[str, like(f"conn_{SOME_ID}")]
+MentionId = Annotated[str, like(f"men_{SOME_ID}")]
+CampaignId = Annotated[str, like(f"camp_{SOME_ID}")]
+Platform = Annotated[str, like("linkedin")]
+Platforms = Annotated[list[str], like(["twitter", "linkedin"])]
+CampaignName = Annotated[str, like("Spring collection")]
+
+
+class PostCreated(Payload):
+    """A post has been accepted. `status` is `scheduled`, or `failed` when no network allows it."""
+
+    post_id: PostId
+    platforms: Platforms
+    status: Annotated[str, like("scheduled")]
+    created_at: Instant
+
+
+class PostRescheduled(Payload):
+    """A post has been moved to another instant."""
+
+    post_id: PostId
+    scheduled_for: Instant
+
+
+class AnalyticsLink(Payload):
+    """Where the post's figures are found; they grow from its publication on."""
+
+    url: Annotated[str, like(f"/api/v1/social/posts/post_{SOME_ID}?include_analytics=true")]
+
+
+class PostPublished(Payload):
+    """A post is out on at least one of its networks."""
+
+    post_id: PostId
+    platforms: Platforms
+    analytics: Annotated[AnalyticsLink, like(AnalyticsLink.example())]
+    published_at: Instant
+
+
+class PostFailed(Payload):
+    """A post that had been scheduled is out on no network."""
+
+    post_id: PostId
+    error_message: Annotated[str, like("twitter: The account is suspended.")]
+    failed_at: Instant
+
+
+class PostWithdrawn(Payload):
+    """A post has been taken back before it went out."""
+
+    post_id: PostId
+    reason: Annotated[str, like("The offer has ended.")]
+    withdrawn_at: Instant
+
+
+class ScheduleCreated(Payload):
+    """A calendar of posts has been stored."""
+
+    schedule_id: Annotated[str, like(f"sch_{SOME_ID}")]
+    total_posts_scheduled: Annotated[int, like(12)]
+    date_range_start: Instant
+    date_range_end: Instant
+    created_at: Instant
+
+
+class PlatformConnected(Payload):
+    """A network account has been linked."""
+
+    platform: Platform
+    connection_id: ConnectionId
+
+
+class PlatformDisconnected(Payload):
+    """A network account has been unlinked."""
+
+    platform: Platform
+    connection_id: ConnectionId
+    data_deleted: Annotated[bool, like(False)]
+    tokens_revoked: Annotated[bool, like(True)]
+    disconnected_at: Instant
+
+
+class MentionDetected(Payload):
+    """Somebody has mentioned the brand, and it matters: only high priority is told."""
+
+    mention_id: MentionId
+    platform: Platform
+    sentiment: Annotated[str, like("negative")]
+    priority: Annotated[str, like("high")]
+
+
+class ResponsePosted(Payload):
+    """An answer to a mention has been posted."""
+
+    response_id: Annotated[str, like(f"resp_{SOME_ID}")]
+    mention_id: MentionId
+    platform: Platform
+    response_mode: Annotated[str, like("manual")]
+    posted_to_platform: Annotated[bool, like(True)]
+    posted_at: Instant
+
+
+class TrendDetected(Payload):
+    """A trend that matters to the brand has been found; told once for each trend."""
+
+    trend_type: Annotated[str, like("hashtag")]
+    name: Annotated[str, like("slowfashion")]
+    platforms: Platforms
+    volume: Annotated[int, like(18400)]
+    score: Annotated[float, like(0.82)]
+    detected_at: Instant
+
+
+class CampaignCreated(Payload):
+    """A social campaign has been set up."""
+
+    campaign_id: CampaignId
+    name: CampaignName
+    objective: Annotated[str, like("awareness")]
+    platforms: Platforms
+    status: Annotated[str, like("scheduled")]
+    start_date: Instant
+    end_date: Annotated[Instant | None, like(None)]
+    created_at: Instant
+
+
+class CampaignStarted(Payload):
+    """A social campaign has reached its start."""
+
+    campaign_id: CampaignId
+    name: CampaignName
+    status: Annotated[str, like("active")]
+    started_at: Instant
+
+
+class CampaignCompleted(Payload):
+    """A social campaign has reached its end, or all of its posts are out."""
+
+    campaign_id: CampaignId
+    name: CampaignName
+    status: Annotated[str, like("completed")]
+    total_posts: Annotated[int, like(12)]
+    completed_at: Instant
+
+
+POST_CREATED = Webhook("social.post.created", PostCreated)
+POST_RESCHEDULED = Webhook("social.post.rescheduled", PostRescheduled)
+POST_PUBLISHED = Webhook("social.post.published", PostPublished)
+POST_FAILED = Webhook("social.post.failed", PostFailed)
+POST_WITHDRAWN = Webhook("social.post.withdrawn", PostWithdrawn)
+
+WEBHOOKS = (
+    POST_CREATED,
+    POST_RESCHEDULED,
+    POST_PUBLISHED,
+    POST_FAILED,
+    POST_WITHDRAWN,
+    Webhook("social.schedule.created", ScheduleCreated),
+    Webhook("social.platform.connected", PlatformConnected),
+    Webhook("social.platform.disconnected", PlatformDisconnected),
+    Webhook("social.mention.detected", MentionDetected),
+    Webhook("social.response.posted", ResponsePosted),
+    Webhook("social.trend.detected", TrendDetected),
+    Webhook("social.campaign.created", CampaignCreated),
+    Webhook("social.campaign.started", CampaignStarted),
+    Webhook("social.campaign.completed", CampaignCompleted),
+)
+
+
+def _id(event: Post.Event) -> str:
+    return public_id("post", event.originator_id)
+
+
+def _created(event: Post.Drafted) -> PostCreated:
+    """Making a post schedules it in the same commit, or fails it when every network's rules
+    refuse it: which of the two, the draft knows already."""
+    sendable = any(not event.problems.get(network) for network in event.networks)
+    return PostCreated(
+        post_id=_id(event),
+        platforms=list(event.networks),
+        status=PostStatus.SCHEDULED if sendable else PostStatus.FAILED,
+        created_at=event.timestamp,
+    )
+
+
+def _rescheduled(event: Post.Rescheduled) -> PostRescheduled:
+    return PostRescheduled(post_id=_id(event), scheduled_for=event.at)
+
+
+def _published(event: Post.Published) -> PostPublished:
+    link = AnalyticsLink(url=f"/api/v1/social/posts/{_id(event)}?include_analytics=true")
+    return PostPublished(
+        post_id=_id(event),
+        platforms=list(event.networks),
+        analytics=link,
+        published_at=event.at,
+    )
+
+
+def _failed(event: Post.Failed) -> PostFailed:
+    return PostFailed(post_id=_id(event), error_message=event.message, failed_at=event.timestamp)
+
+
+def _not_on_creation(event: Post.Failed) -> bool:
+    """What fails on creation has said so in the status there."""
+    return event.originator_version > 2
+
+
+def _withdrawn(event: Post.Withdrawn) -> PostWithdrawn:
+    return PostWithdrawn(post_id=_id(event), reason=event.reason, withdrawn_at=event.timestamp)
+
+
+EMISSIONS: Emissions = {
+    Post.Drafted: [Emission(POST_CREATED, _created)],
+    Post.Scheduled: INTERNAL,
+    Post.Rescheduled: [Emission(POST_RESCHEDULED, _rescheduled)],
+    Post.Withdrawn: [Emission(POST_WITHDRAWN, _withdrawn)],
+    Post.PublicationStarted: INTERNAL,
+    Post.PublishedOn: INTERNAL,
+    Post.RefusedBy: INTERNAL,
+    Post.LeftUnconfirmed: INTERNAL,
+    Post.Published: [Emission(POST_PUBLISHED, _published)],
+    Post.Failed: [Emission(POST_FAILED, _failed, when=_not_on_creation)],
+    Engagement.Began: INTERNAL,
+    Engagement.Grew: INTERNAL,
+    Engagement.CommentReceived: INTERNAL,
+}

@@ -1,0 +1,280 @@
+"""Reading and measuring what people post: links, hashtags, mentions, emoji, places to cut."""
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import regex  # type: ignore[import-untyped]
+
+from domain.social.top_level_domains import TOP_LEVEL_DOMAINS
+
+__all__ = [
+    "Measure",
+    "bare_hashtag",
+    "bare_mention",
+    "hashtags_in",
+    "holds",
+    "links",
+    "mentions_in",
+    "pieces",
+    "shortened",
+    "utf16_length",
+    "weighted_length",
+]
+
+Measure = Callable[[str], int]
+_LINK_LENGTH = 23
+
+# Where a link may begin and what it may hold: twitter-text, "extractUrl" and its parts.
+_LINK = re.compile(
+    r"(?:(?<![A-Za-z0-9@＠$#＃])(?i:https?)://([\w-]++(?:\.[\w-]++)++)"
+    r"|(?<![A-Za-z0-9@＠$#＃_./-])([A-Za-z0-9][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)++))"
+)
+_PATH = re.compile(r"(?::\d{1,5})?(?:/[A-Za-z0-9!*';:=+,.$%#\[\]\-–~@|&()/_À-žЀ-ӿ]*+)?")
+_QUERY = re.compile(r"\?[A-Za-z0-9!?*'@();:&=+$/%#\[\]\-_.,~|]*+")
+_LINK_END = re.compile(r"[A-Za-z0-9=+\-_#/&À-žЀ-ӿ]")
+_ASCII_DOMAIN_END = re.compile(r"[a-z]+(?![a-z0-9@])")
+
+_HASHTAG = regex.compile(r"(?<![\w&/#＃])[#＃]([\p{L}\p{M}\p{N}_]++)")
+_MENTION = regex.compile(r"(?<![\w@＠./])[@＠](\w++(?:[.-]\w++)*+)")
+_LETTER = regex.compile(r"[\p{L}\p{M}]")
+_NAME_GOES_ON = regex.compile(r"[\w\p{M}]")
+_HANDLE_GOES_ON = regex.compile(r"[.-]?[\w\p{M}]")
+_NOT_IN_HASHTAG = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
+_NOT_IN_MENTION = regex.compile(r"[^\w.-]+")
+
+# The code points that twitter-text v3 gives weight 2; the ranges left out have weight 1.
+_HEAVY = re.compile("[^\u0000-\u10ff\u2000-\u200d\u2010-\u201f\u2032-\u2037]")
+_EMOJI = regex.compile(
+    r"""(?V1x)
+    \p{Regional_Indicator}{2} | [0-9\#*]\uFE0F?\u20E3
+    | [\p{Emoji}&&\p{Extended_Pictographic}] (?:\uFE0F|\p{Emoji_Modifier})?
+      (?:[\U000E0020-\U000E007E]+\U000E007F)?
+      (?:\u200D [\p{Emoji}&&\p{Extended_Pictographic}] (?:\uFE0F|\p{Emoji_Modifier})?){0,3}
+    """
+)
+
+# Flags stand apart: on a run of them \X looks back over the whole run, for each.
+_GRAPHEME = regex.compile(r"\p{Regional_Indicator}{2}[\p{M}\u200D\uFE0F]*+|\X")
+_UNCUTTABLE = regex.compile(r"(?i:https?)://\S++|[#＃@＠][\w\p{M}.-]++")
+_WORD_END = re.compile(r"(?<=\S)(?=\s)")
+_SENTENCE_END = re.compile(r"[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？｡]++[”’」』）]*+|(?<=\S)(?=\s*+\n)")
+_ABBREVIATED = re.compile(
+    r"(?:\A|[\s(\"'“‘])(?:[^\W\d_]|mr|mrs|ms|dr|prof|st|vs|no|nr|e\.g|i\.e|z\.b|approx|ca)\.\Z",
+    re.IGNORECASE,
+)
+_LOOSE_END = " \t\r\n,;:–—"
+# A cut is good enough when it keeps this share of the room; otherwise a finer one is tried.
+_SENTENCE_KEEPS, _WORD_KEEPS = 0.25, 0.5
+
+
+def weighted_length(text: str) -> int:
+    """The length of `text` as X counts it, in characters of which 280 are allowed.
+
+    Normal form C; a link counts 23; an emoji, however composed, 2; Latin and most other
+    alphabets 1, all else (Chinese, Japanese, Korean …) 2. Source: twitter-text, configuration
+    v3. "it.so" counts as a link, which X decides case by case: never less than X counts.
+    """
+    if text.isascii() and "." not in text:
+        return len(text)
+    text = unicodedata.normalize("NFC", text)
+    length = position = 0
+    for start, end in links(text):
+        length += _weight(text[position:start]) + _LINK_LENGTH
+        position = end
+    return length + _weight(text[position:])
+
+
+def _weight(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    weight = len(text) + len(_HEAVY.findall(text))
+    for emoji in _EMOJI.findall(text):
+        if len(emoji) > 1:
+            weight += 2 - len(emoji) - len(_HEAVY.findall(emoji))
+    return weight
+
+
+def utf16_length(text: str) -> int:
+    """The length of `text` in UTF-16 code units, which browsers and most networks count."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def links(text: str) -> list[tuple[int, int]]:
+    """Where the web addresses of `text` stand, with and without "https://", as X finds them."""
+    found: list[tuple[int, int]] = []
+    position = 0
+    while "." in text and (link := _LINK.search(text, position)):
+        position = link.end()
+        host = link[1] or link[2]
+        length = _domain_length(host)
+        if length:
+            end = position - len(host) + length
+            position = _link_end(text, end) if length == len(host) else end
+            found.append((link.start(), position))
+    return found
+
+
+def _domain_length(host: str) -> int:
+    """How much of `host` is a domain: up to its last label that is a top-level domain; else 0."""
+    labels = host.lower().split(".")
+    length = len(host)
+    while len(labels) > 1:
+        last = labels.pop()
+        start = length - len(last)
+        ascii_end = _ASCII_DOMAIN_END.match(last)
+        if labels[-1].strip("-_") == labels[-1]:
+            if last in TOP_LEVEL_DOMAINS:
+                return length
+            if ascii_end and ascii_end[0] in TOP_LEVEL_DOMAINS:
+                return start + ascii_end.end()
+        length = start - 1
+    return 0
+
+
+def _link_end(text: str, position: int) -> int:
+    """Where the link ends whose domain ends at `position`: after port, path and query, but
+    before punctuation that belongs to the sentence.
+    """
+    for part in (_PATH, _QUERY):
+        match = part.match(text, position)
+        end = match.end() if match else position
+        while end > position and not _LINK_END.match(text, end - 1):
+            if text[end - 1] == ")" and 0 < text.count(")", position, end) <= text.count(
+                "(", position, end
+            ):
+                break
+            end -= 1
+        position = end
+        if match and end < match.end():
+            break
+    return position
+
+
+def hashtags_in(text: str) -> list[str]:
+    """The hashtags of `text` in order, without their signs. A number alone is none."""
+    if "#" not in text and "＃" not in text:
+        return []
+    return [name for name in _HASHTAG.findall(text) if _LETTER.search(name)]
+
+
+def mentions_in(text: str) -> list[str]:
+    """The accounts mentioned in `text` in order, without their signs; not mail addresses."""
+    return list(_MENTION.findall(text)) if "@" in text or "＠" in text else []
+
+
+@lru_cache(maxsize=4096)
+def bare_hashtag(name: str) -> str:
+    """`name` as it can stand after "#": several words become one, in camel case. "" if none can."""
+    words = _NOT_IN_HASHTAG.sub(" ", name.replace("'", "").replace("’", "")).split()
+    joined = words[0] if len(words) == 1 else "".join(word[:1].upper() + word[1:] for word in words)
+    return joined if _LETTER.search(joined) else ""
+
+
+@lru_cache(maxsize=4096)
+def bare_mention(name: str) -> str:
+    """`name` as it can stand after "@". "" if nothing of it can."""
+    return str(_NOT_IN_MENTION.sub("", name)).strip(".-")
+
+
+def holds(text: str, tag: str) -> bool:
+    """Whether `text` has `tag`, a hashtag or mention with its sign, in any letter case."""
+    if tag[0] not in text:
+        return False
+    text, tag = text.lower(), tag.lower()
+    goes_on = _NAME_GOES_ON if tag[0] == "#" else _HANDLE_GOES_ON
+    start = text.find(tag)
+    while start >= 0:
+        end = start + len(tag)
+        before = text[start - 1 : start]
+        if not goes_on.match(text, end) and not before.isalnum() and before not in ("_", "/", "&"):
+            return True
+        start = text.find(tag, end)
+    return False
+
+
+def shortened(text: str, room: int, measure: Measure) -> str:
+    """The start of `text` that measures at most `room`: whole sentences if they fill a quarter
+    of it, else words or graphemes with an ellipsis. Never part of a link, hashtag or mention.
+    """
+    if measure(text) <= room:
+        return text
+
+    def with_ellipsis(end: int) -> str:
+        return text[:end].rstrip(_LOOSE_END) + "…"
+
+    sentences = _last(_sentence_ends(text), room, lambda end: measure(text[:end]))
+    if sentences and measure(text[:sentences]) >= room * _SENTENCE_KEEPS:
+        return text[:sentences].rstrip()
+    words = _last(_word_ends(text), room, lambda end: measure(with_ellipsis(end)))
+    if not words or measure(text[:words]) < room * _WORD_KEEPS:
+        words = _last(_grapheme_ends(text), room, lambda end: measure(with_ellipsis(end))) or words
+    return with_ellipsis(words) if text[:words].rstrip(_LOOSE_END) else ""
+
+
+def pieces(text: str, room: int, measure: Measure) -> list[str]:
+    """`text` in pieces that measure at most `room`, cut at the ends of sentences where possible,
+    else between words, else between graphemes. Nothing is lost but spaces at the cuts.
+
+    Raises ValueError when a link, hashtag, mention or grapheme alone measures more than `room`.
+    """
+    found: list[str] = []
+    rest = text.strip()
+    while rest:
+        if measure(rest) <= room:
+            return [*found, rest]
+        end = _cut(rest, room, measure)
+        if not end:
+            raise ValueError(f"a link, tag or character does not fit into a length of {room}")
+        found.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    return found
+
+
+def _cut(text: str, room: int, measure: Measure) -> int:
+    def length(end: int) -> int:
+        return measure(text[:end].rstrip())
+
+    best = 0
+    for ends, keeps in (
+        (_sentence_ends, _SENTENCE_KEEPS),
+        (_word_ends, _WORD_KEEPS),
+        (_grapheme_ends, 0.0),
+    ):
+        best = max(best, _last(ends(text), room, length))
+        if best and length(best) >= room * keeps:
+            break
+    return best
+
+
+def _last(ends: Sequence[int], room: int, length: Callable[[int], int]) -> int:
+    """The last of `ends` whose length is at most `room`; 0 when there is none."""
+    high = 1
+    while high < len(ends) and length(ends[high]) <= room:
+        high *= 2
+    index = bisect_right(ends, room, hi=min(high, len(ends)), key=length)
+    # Lengths grow with the text but for rare steps back, such as a word that completes a link.
+    while index and length(ends[index - 1]) > room:
+        index -= 1
+    return ends[index - 1] if index else 0
+
+
+def _sentence_ends(text: str) -> list[int]:
+    return [
+        end.end()
+        for end in _SENTENCE_END.finditer(text)
+        if not _ABBREVIATED.search(text, max(end.end() - 12, 0), end.end())
+    ]
+
+
+def _word_ends(text: str) -> list[int]:
+    return [end.start() for end in _WORD_END.finditer(text)]
+
+
+def _grapheme_ends(text: str) -> list[int]:
+    inside: set[int] = set()
+    for start, end in [*links(text), *(span.span() for span in _UNCUTTABLE.finditer(text))]:
+        inside.update(range(start + 1, end))
+    return [end for grapheme in _GRAPHEME.finditer(text) if (end := grapheme.end()) not in inside]

@@ -1,0 +1,115 @@
+"""Followers: what reads the log behind its writers and keeps its own position.
+
+A follower's effects and its position commit together, so each event takes effect once. One
+process at a time does the work of a follower; when it dies another takes over within a second
+or two. Rebuilding read models never moves a follower.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+
+from infrastructure import database, metrics
+from infrastructure.event_log import codec
+from infrastructure.event_log.codec import StoredEvent
+
+log = structlog.get_logger()
+
+POLL = 1.0
+"""Seconds after which a follower looks at the log even when nobody woke it."""
+
+Handle = Callable[[AsyncConnection[Any], Sequence[StoredEvent]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Follower:
+    """`handle` gets events in order, on a connection whose transaction also moves the position.
+
+    Only events of `topics` are handed over; the position moves past the others all the same.
+    """
+
+    name: str
+    topics: Sequence[str]
+    handle: Handle
+    batch: int = 500
+
+
+async def follow(url: str, follower: Follower) -> None:
+    """Work until cancelled; survives lost connections, and waits while another process works."""
+    pause = 0.1
+    while True:
+        try:
+            async with await database.connect(url, f"follow-{follower.name}") as connection:
+                await _own(connection, follower)
+                await connection.execute("LISTEN tidings_log")  # before the first read
+                while True:
+                    if not await step(connection, follower):
+                        await _wait(connection)
+                    pause = 0.1
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+            log.warning("follower.interrupted", follower=follower.name, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - it must go on, and be seen not to
+            metrics.follower_failures.labels(follower.name).inc()
+            log.error("follower.failed", follower=follower.name, exc_info=error)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 5.0)
+
+
+async def _own(connection: AsyncConnection[Any], follower: Follower) -> None:
+    await connection.execute(
+        "INSERT INTO work.followers (name) VALUES (%s) ON CONFLICT DO NOTHING", [follower.name]
+    )
+    while True:
+        cursor = await connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended('follower:' || %s, 0))", [follower.name]
+        )
+        row = await cursor.fetchone()
+        if row and row[0]:
+            return
+        await asyncio.sleep(POLL)
+
+
+async def step(connection: AsyncConnection[Any], follower: Follower) -> bool:
+    """One batch; True when there may be more at once."""
+    async with connection.transaction():
+        cursor = connection.cursor(row_factory=tuple_row, binary=True)
+        # The row lock fences off a former owner who was paused and does not know it yet.
+        await cursor.execute(
+            "SELECT position, (SELECT max(position) FROM log.events)"
+            " FROM work.followers WHERE name = %s FOR UPDATE",
+            [follower.name],
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        position, head = row
+        if head is None or head <= position:
+            return False
+        upto = min(head, position + follower.batch)
+        await cursor.execute(
+            codec.SELECT + " WHERE position > %s AND position <= %s AND topic = ANY(%s)"
+            " ORDER BY position",
+            [position, upto, list(follower.topics)],
+        )
+        events = [StoredEvent(*each) for each in await cursor.fetchall()]
+        if events:
+            await follower.handle(connection, events)
+        await cursor.execute(
+            "UPDATE work.followers SET position = %s, updated_at = now() WHERE name = %s",
+            [upto, follower.name],
+        )
+        return bool(upto < head)
+
+
+async def _wait(connection: AsyncConnection[Any]) -> None:
+    async with contextlib.aclosing(connection.notifies(timeout=POLL, stop_after=1)) as notices:
+        async for _ in notices:
+            return

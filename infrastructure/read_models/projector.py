@@ -1,0 +1,234 @@
+"""The projector: folds the log into the tables of read models, live.
+
+Read models at the same position travel as a group: each batch is read and decoded once, folded
+in memory, and committed for all of them with their positions, so that every event takes effect
+once. One that cannot go on is stopped, visibly, and the others go on without it.
+
+Any number of processes share the work. Whoever holds the session lock of a read model folds it;
+locks of the dead are free at once, and those of the silent are taken from them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from time import monotonic
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+
+from infrastructure.event_log.codec import StoredEvent
+from infrastructure.read_models import folding, registry
+from infrastructure.read_models.folding import POISON, Poisoned
+from infrastructure.read_models.rebuild import RebuildFailed, RebuildRefused, rebuild
+from infrastructure.read_models.sharing import BEAT, Carried, Shares
+from projections.kernel import ReadModel
+
+log = structlog.get_logger()
+
+FENCED = "TR001"
+"""SQLSTATE of `read.advance`: somebody else has moved these read models."""
+
+LARGEST, SMALLEST = 2000, 50
+"""Events in a batch."""
+SLOW = 0.25
+"""Seconds for a batch, beyond which the next ones become smaller."""
+
+END = 2**63 - 1
+
+
+class Projector:
+    """Folds `models` until `run` is cancelled, in as many processes as one likes.
+
+    It also builds anew those whose version or tables differ from what the database holds, beside
+    the old tables, with `processes` workers.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        models: Iterable[ReadModel],
+        *,
+        largest: int = LARGEST,
+        processes: int = 2,
+    ) -> None:
+        self.url, self.processes = url, processes
+        self.declared = registry.declared(models)
+        self.largest = self.size = largest
+        self._wake = asyncio.Event()
+        self._outdated: asyncio.Queue[str] = asyncio.Queue()
+        self._queued: set[str] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled; survives lost connections and restarts of the server."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._build_outdated(), name="projector-builds")
+            tasks.create_task(self._stay(), name="projector")
+
+    async def _stay(self) -> None:
+        pause, first = 0.1, True
+        while True:
+            began = monotonic()
+            try:
+                await self._session(first)
+            except* (psycopg.Error, OSError) as lost:
+                log.warning("projector.interrupted", errors=[*_names(lost)])
+            first = False
+            pause = 0.1 if monotonic() - began > 10 else min(pause * 2, 5.0)
+            await asyncio.sleep(pause)
+
+    async def _session(self, first: bool) -> None:
+        """One connection that folds and holds the locks, one that listens and gives signs of
+        life. When either is lost both are given up."""
+        async with (
+            await registry.connect(self.url, "project") as connection,
+            await registry.connect(self.url, "project-control") as control,
+        ):
+            await registry.enrol(connection, self.declared.values())
+            shares = Shares(connection, self.declared)
+            await shares.arrive(retry_failed=first)
+            await control.execute("LISTEN tidings_log")  # before the first read
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._signs_of_life(control, connection.info.backend_pid))
+                tasks.create_task(self._work(connection, shares))
+
+    async def _signs_of_life(self, control: AsyncConnection[Any], pid: int) -> None:
+        while True:
+            await control.execute(
+                "INSERT INTO read.projectors (pid, beat) VALUES (%s, clock_timestamp())"
+                " ON CONFLICT (pid) DO UPDATE SET beat = excluded.beat",
+                [pid],
+            )
+            async for _ in control.notifies(timeout=BEAT):
+                self._wake.set()
+
+    async def _work(self, connection: AsyncConnection[Any], shares: Shares) -> None:
+        looked = -BEAT
+        while True:
+            if monotonic() - looked >= BEAT:
+                looked = monotonic()
+                self._take_note(await shares.divide())
+            self._wake.clear()
+            try:
+                busy = await self._round(connection, shares)
+            except psycopg.Error as error:
+                if error.sqlstate != FENCED:
+                    raise
+                log.info("projector.fenced_off")
+                await asyncio.sleep(0.05)
+                looked, busy = -BEAT, True
+            if not busy:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT):
+                        await self._wake.wait()
+
+    async def _round(self, connection: AsyncConnection[Any], shares: Shares) -> bool:
+        """One batch for each group, the foremost first; those behind stop where another is, and
+        go on as one. True when there was something to do."""
+        busy = False
+        upto = END
+        carried = sorted(shares.carried.values(), key=lambda each: (-each.position, each.name))
+        for position, members in groupby(carried, key=lambda each: each.position):
+            group = list(members)
+            events = await folding.read(connection, position, upto, self.size)
+            if events:
+                busy = True
+                await self._carry(connection, shares, group, events)
+            upto = max(each.position for each in group)
+        return busy
+
+    async def _carry(
+        self,
+        connection: AsyncConnection[Any],
+        shares: Shares,
+        group: Sequence[Carried],
+        events: Sequence[StoredEvent],
+    ) -> bool:
+        """Fold `events` into a group. What fails is tried for each member alone, then in halves,
+        until one event of one read model is to blame. False when its only member has failed."""
+        try:
+            await self._commit(connection, group, events)
+            return True
+        except (Poisoned, *POISON) as error:
+            if len(group) > 1:
+                for member in group:
+                    await self._carry(connection, shares, [member], events)
+                return True
+            if len(events) > 1:
+                half = len(events) // 2
+                return await self._carry(
+                    connection, shares, group, events[:half]
+                ) and await self._carry(connection, shares, group, events[half:])
+            await shares.give_up(group[0], events[0], error.__cause__ or error)
+            return False
+
+    async def _commit(
+        self,
+        connection: AsyncConnection[Any],
+        group: Sequence[Carried],
+        events: Sequence[StoredEvent],
+    ) -> None:
+        began = monotonic()
+        statements = folding.fold([each.declared.model for each in group], events)
+        upto = events[-1].position
+        async with connection.pipeline(), connection.transaction():
+            await connection.execute(
+                "SELECT read.advance(%s, %s, %s, %s, %s)",
+                [
+                    [each.name for each in group],
+                    [each.declared.model.version for each in group],
+                    [each.declared.shape for each in group],
+                    group[0].position,
+                    upto,
+                ],
+                prepare=True,
+            )
+            await folding.carry_out(connection, statements)
+        for each in group:
+            each.position = upto
+        self._adapt(len(events), monotonic() - began)
+
+    def _adapt(self, events: int, seconds: float) -> None:
+        if seconds > SLOW:
+            self.size = max(min(SMALLEST, self.largest), self.size // 2)
+        elif events == self.size and seconds < SLOW / 3:
+            self.size = min(self.largest, self.size * 2)
+
+    def _take_note(self, outdated: Sequence[str]) -> None:
+        for name in outdated:
+            if name not in self._queued:
+                self._queued.add(name)
+                self._outdated.put_nowait(name)
+
+    async def _build_outdated(self) -> None:
+        """Build anew what this release sees differently, one after the other. What fails is
+        left for the next start, or for the command; the old tables stay in use."""
+        while True:
+            name = await self._outdated.get()
+            log.info("projector.building", model=name)
+            try:
+                model = self.declared[name].model
+                await rebuild(self.url, model, processes=self.processes, only_if_outdated=True)
+            except RebuildRefused:  # another process is at it
+                await asyncio.sleep(BEAT)
+                self._queued.discard(name)
+            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                log.warning("projector.build_interrupted", model=name, error=type(error).__name__)
+                await asyncio.sleep(BEAT)
+                self._queued.discard(name)
+            except RebuildFailed as error:
+                log.error("projector.build_failed", model=name, **error.account)
+            else:
+                self._queued.discard(name)
+
+
+def _names(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _names(error)
+        else:
+            yield type(error).__name__

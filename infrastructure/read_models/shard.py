@@ -1,0 +1,296 @@
+"""The load of a rebuild, and what one worker does of it.
+
+A worker reads the whole history by COPY, leaves out the streams that are not of its shard, folds
+the others in memory as far as there is room, and writes new rows by COPY and the rest in sets.
+
+As a program it takes its task as a line of JSON on standard input, and reports on standard
+output, a line of JSON each. It ends when its standard input does: with whoever started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import Connection, sql
+
+from infrastructure import database
+from infrastructure.event_log.codec import StoredEvent, decoded
+from infrastructure.read_models import flush, registry
+from infrastructure.read_models.tables import columns, quoted
+from projections.kernel import ReadModel, Row, Rows, Table
+from projections.rows import Fate, Key, Statement
+from projections.tables import Column
+
+STRIDE = 50_000
+"""Positions read by one COPY: a statement that lasted would hold back the vacuum."""
+ROWS = 60_000
+"""Folded rows kept in memory, and"""
+BYTES = 48 * 1024 * 1024
+"""event states folded into them, before they are written."""
+REPORT = 2_000
+"""Events from one report to the next."""
+LOADING = 73610184
+"""Class of the advisory locks under which shards change rows of the same table."""
+
+Report = Callable[[int], None]
+"""Told the position up to which a worker has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Fold events 1 to `upto` of the streams of one shard into the tables of `schema`.
+
+    `model` is `module:class`.
+    """
+
+    url: str
+    schema: str
+    model: str
+    shard: int
+    shards: int
+    upto: int
+
+
+class NotShareable(Exception):
+    """What one shard does to a row depends on what another does: one worker must do it all."""
+
+
+class Stopped(Exception):
+    """Whoever started the work does not want it any more."""
+
+
+class Unfoldable(Exception):
+    """`account` tells of the event that could not be folded, without its data."""
+
+    def __init__(self, account: dict[str, Any]) -> None:
+        super().__init__(account)
+        self.account = account
+
+
+@dataclass(slots=True)
+class Watch:
+    """Whether shards may be folded apart: each table holds either rows that belong to one stream
+    (whose id leads the key) and are touched by it alone, or rows to which all only add."""
+
+    stream: UUID | None = None
+    uses: dict[str, str] = field(default_factory=dict)
+
+    def touched(self, row: Row) -> None:
+        if row.key[1] != self.stream:
+            raise NotShareable(row.table.name)
+        self._use(row, "by one stream")
+
+    def added(self, row: Row) -> None:
+        if row.key[1] != self.stream:
+            if not row.table.grows_from_nothing:
+                raise NotShareable(row.table.name)
+            self._use(row, "by all")
+
+    def _use(self, row: Row, use: str) -> None:
+        if self.uses.setdefault(row.table.name, use) != use:
+            raise NotShareable(row.table.name)
+
+
+class WatchedRow(Row):
+    """A row that tells `watch` what is done to it."""
+
+    __slots__ = ("watch",)
+
+    def __init__(self, table: Table, key: Key, watch: Watch) -> None:
+        super().__init__(table, key)
+        self.watch = watch
+
+    def insert(self, **values: Any) -> None:
+        self.watch.touched(self)
+        super().insert(**values)
+
+    def update(self, **values: Any) -> None:
+        self.watch.touched(self)
+        super().update(**values)
+
+    def put(self, **values: Any) -> None:
+        self.watch.touched(self)
+        super().put(**values)
+
+    def add(self, **amounts: Any) -> None:
+        self.watch.added(self)
+        super().add(**amounts)
+
+    def merge(self, **parts: Any) -> None:
+        self.watch.touched(self)
+        super().merge(**parts)
+
+    def append(self, **items: list[Any]) -> None:
+        self.watch.touched(self)
+        super().append(**items)
+
+    def note_version(self, version: int) -> None:
+        self.watch.touched(self)
+        super().note_version(version)
+
+    def delete(self) -> None:
+        self.watch.touched(self)
+        super().delete()
+
+
+def load(task: Task, report: Report) -> dict[str, str]:
+    """Carry out `task`; returns how each table was used, for comparison with other shards.
+
+    Raises `NotShareable`, `Unfoldable`, and whatever `report` raises to stop it.
+    """
+    module, _, name = task.model.partition(":")
+    model: ReadModel = getattr(import_module(module), name)()
+    watch = Watch()
+    alone = task.shards == 1
+    rows = Rows(model.tables, Row if alone else lambda table, key: WatchedRow(table, key, watch))
+    with _connection(task, "read") as source, _connection(task, "write") as target:
+        size = 0
+        for count, stored in enumerate(_history(source, model, task, report), 1):
+            watch.stream = stored.stream_id
+            try:
+                model.fold(decoded(stored), rows, stored.position, stored.recorded_at)
+            except NotShareable:
+                raise
+            except Exception as error:
+                told = {"position": stored.position, "topic": stored.topic}
+                raise Unfoldable(told | registry.account(error)) from error
+            size += len(stored.state)
+            if size > BYTES or (count % 500 == 0 and len(rows) > ROWS):
+                _write(target, rows, alone)
+                size = 0
+            if count % REPORT == 0:
+                report(stored.position)
+        _write(target, rows, alone)
+    return watch.uses
+
+
+@contextmanager
+def _connection(task: Task, role: str) -> Iterator[Connection[Any]]:
+    with database.connect_sync(task.url, f"rebuild-{role}") as connection:
+        connection.execute(registry.SETTINGS)
+        connection.execute(
+            sql.SQL("SET search_path = {}, public").format(sql.Identifier(task.schema))
+        )
+        yield connection
+
+
+_HISTORY = sql.SQL(
+    "COPY (SELECT position, stream_id, version, tenant, topic, state, recorded_at FROM log.events"
+    " WHERE position > {since} AND position <= {upto} AND topic = ANY ({topics})"
+    " AND (uuid_hash(stream_id) & 2147483647) % {shards} = {shard} ORDER BY position)"
+    " TO STDOUT (FORMAT BINARY)"
+)
+_TYPES = ["int8", "uuid", "int8", "text", "text", "bytea", "timestamptz"]
+
+
+def _history(
+    source: Connection[Any], model: ReadModel, task: Task, report: Report
+) -> Iterator[StoredEvent]:
+    for since in range(0, task.upto, STRIDE):
+        upto = min(since + STRIDE, task.upto)
+        query = _HISTORY.format(
+            since=since,
+            upto=upto,
+            topics=list(model.interests),
+            shards=task.shards,
+            shard=task.shard,
+        )
+        with source.cursor() as cursor, cursor.copy(query) as copy:
+            copy.set_types(_TYPES)
+            for row in copy.rows():
+                yield StoredEvent(*row)
+        report(upto)
+
+
+def _write(target: Connection[Any], rows: Rows, alone: bool) -> None:
+    for each in rows.take():
+        if isinstance(each, Statement):
+            if not alone:
+                raise NotShareable("SQL of its own")
+            target.execute(each.sql.encode(), each.params)
+            continue
+        new = [row for row in each if row.fate is Fate.CLASH]
+        if new:
+            _copy(target, new)
+        rest = [row for row in each if row.fate is not Fate.CLASH]
+        for start in range(0, len(rest), 2000):
+            _change(target, rest[start : start + 2000])
+
+
+def _change(target: Connection[Any], rows: list[Row]) -> None:
+    with target.transaction():
+        if any(row.fresh is not None for row in rows):
+            # "Change, then insert what was not there" is one step only if no other shard is at it.
+            target.execute(
+                "SELECT pg_advisory_xact_lock(%s, %s)",
+                [LOADING, zlib.crc32(rows[0].table.name.encode()) >> 1],
+            )
+        for statement, params in flush.changes(rows):
+            target.execute(statement.encode(), params, prepare=True)
+
+
+def _copy(target: Connection[Any], rows: list[Row]) -> None:
+    table = rows[0].table
+    written = columns(table.written)
+    fields = [(each.name, _text_of(each)) for each in table.fields.values()]
+    with (
+        target.cursor() as cursor,
+        cursor.copy(f"COPY {quoted(table.name)} ({written}) FROM STDIN".encode()) as copy,
+    ):
+        for row in rows:
+            values = row.fresh or {}
+            copy.write_row((*row.key, *(text(values[name]) for name, text in fields)))
+
+
+def _text_of(column: Column) -> Callable[[Any], Any]:
+    """What makes a value ready for COPY, so that it arrives as it would by JSON."""
+    if column.sql == "jsonb":
+        return lambda value: None if value is None else flush.json(value)
+    if column.sql in ("text", "text[]"):
+        return _plain
+    return lambda value: value
+
+
+def _plain(value: Any) -> Any:
+    if type(value) is str:
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    plain = msgspec.to_builtins(value)
+    return [_plain(each) for each in plain] if isinstance(plain, list) else plain
+
+
+def _main() -> None:
+    task = Task(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_the_other_side, daemon=True).start()
+    try:
+        _tell(uses=load(task, lambda position: _tell(at=position)))
+    except NotShareable as reason:
+        _tell(not_shareable=str(reason))
+    except Unfoldable as error:
+        _tell(unfoldable=error.account)
+    except psycopg.Error as error:
+        _tell(unfoldable=registry.account(error))
+
+
+def _end_with_the_other_side() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _tell(**what: Any) -> None:
+    print(json.dumps(what), flush=True)  # noqa: T201 - the other side reads it
+
+
+if __name__ == "__main__":
+    _main()

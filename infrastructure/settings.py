@@ -1,0 +1,103 @@
+"""What the environment says. A setting that cannot be used stops the start with one line."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from infrastructure.egress import parse_networks
+from infrastructure.rate_limits import PROFILES
+
+
+class UnusableSetting(Exception):
+    """One line that names the setting and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. `database_url` and `redis_url` are filled in before use."""
+
+    data_dir: Path
+    database_url: str
+    redis_url: str
+    read_url: str
+    jwt_secret: str
+    encryption_key: str
+    rate_limit_profile: str
+    private_networks: tuple[IPv4Network | IPv6Network, ...]
+    public_url: str
+
+
+def data_dir_of(environment: Mapping[str, str], given: Path | None = None) -> Path:
+    """`--data-dir`, else TIDINGS_DATA_DIR, else `.tidings` here."""
+    return (given or Path(environment.get("TIDINGS_DATA_DIR") or ".tidings")).absolute()
+
+
+def own_servers(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """DATABASE_URL and REDIS_URL, checked for form; None means the embedded server."""
+    database = environment.get("DATABASE_URL") or None
+    redis = environment.get("REDIS_URL") or None
+    _check_scheme("DATABASE_URL", database, {"postgresql", "postgres"})
+    _check_scheme("REDIS_URL", redis, {"redis", "rediss", "unix"})
+    return database, redis
+
+
+def _check_scheme(name: str, url: str | None, schemes: set[str]) -> None:
+    if url is not None and urlsplit(url).scheme not in schemes:
+        wanted = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
+        raise UnusableSetting(f"{name} must begin with {wanted}.")
+
+
+def load(
+    environment: Mapping[str, str], data_dir: Path, database_url: str, redis_url: str
+) -> Settings:
+    """Read the rest of the environment; raises `UnusableSetting`."""
+    profile = environment.get("RATE_LIMIT_PROFILE") or "default"
+    if profile not in PROFILES:
+        raise UnusableSetting(f"RATE_LIMIT_PROFILE must be one of {', '.join(PROFILES)}.")
+    try:
+        networks = parse_networks(environment.get("ALLOW_PRIVATE_NETWORKS", ""))
+    except ValueError as error:
+        raise UnusableSetting(f"ALLOW_PRIVATE_NETWORKS: {error}") from None
+    jwt_secret = secret(environment, data_dir, "JWT_SECRET_KEY")
+    if len(jwt_secret.encode()) < 32:
+        raise UnusableSetting("JWT_SECRET_KEY must have at least 32 bytes.")
+    return Settings(
+        data_dir=data_dir,
+        database_url=database_url,
+        redis_url=redis_url,
+        read_url=environment.get("DATABASE_READ_URL") or database_url,
+        jwt_secret=jwt_secret,
+        encryption_key=secret(environment, data_dir, "ENCRYPTION_KEY"),
+        rate_limit_profile=profile,
+        private_networks=tuple(networks),
+        public_url=(environment.get("PUBLIC_URL") or "http://127.0.0.1:8000").rstrip("/"),
+    )
+
+
+def secret(environment: Mapping[str, str], data_dir: Path, name: str) -> str:
+    """The secret that is set, else one generated once and kept under the data directory (0600).
+
+    Any number of processes may come first: the file is linked into place whole, so that all of
+    them read the same one.
+    """
+    if given := environment.get(name):
+        return given
+    kept = data_dir / "secrets" / name.lower()
+    if not kept.exists():
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = kept.with_name(f".{kept.name}.{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        try:
+            os.link(fresh, kept)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return kept.read_text()

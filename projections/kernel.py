@@ -1,0 +1,124 @@
+"""What every room of the read side shares: how a read model and a query look.
+
+A read model is its tables, how events fold into them, and nothing else; queries are plain
+functions beside it that return a `Query`. The engine sees to batches, positions and rebuilding.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar, overload
+
+from domain.kernel import DomainEvent, events_of
+from projections.rows import FoldError, Row, Rows
+from projections.tables import NAME, Table
+
+__all__ = ["DomainEvent", "FoldError", "Query", "ReadModel", "Row", "Rows", "Table"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """What a read model does with the events of one topic."""
+
+    folded: bool
+    versions: tuple[Table, ...]
+    """Tables whose rows note the version of the stream."""
+
+
+class ReadModel(ABC):
+    """Tables, and how events fold into them. Declared as a class, made without arguments.
+
+    `version` goes up with every change of what `project` does: the tables are then built anew
+    from the log beside the ones in use. (A change of the tables is noticed without it.)
+    `parallel=False` tells a rebuild not to try to share the work among processes; it finds out
+    by itself where that would change the outcome, only later.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    tables: ClassVar[tuple[Table, ...]]
+    events: ClassVar[tuple[type[DomainEvent], ...]]
+    parallel: ClassVar[bool] = True
+
+    interests: ClassVar[Mapping[str, Interest]]
+    """By topic, derived: the declared events, and all others of the streams that are rows."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not NAME.fullmatch(getattr(cls, "name", "")):
+            raise TypeError(f"{cls.__qualname__} needs a name of a-z, 0-9 and _")
+        if getattr(cls, "version", 0) < 1:
+            raise TypeError(f"read model {cls.name} needs a version from 1")
+        if len({table.name for table in cls.tables}) < max(1, len(cls.tables)):
+            raise TypeError(f"read model {cls.name} needs tables of different names")
+        cls.interests = _interests(cls)
+
+    @abstractmethod
+    def project(self, event: DomainEvent, rows: Rows) -> None:
+        """Fold one of the declared events. Pure: what it is given is all it may look at."""
+
+    def fold(self, event: DomainEvent, rows: Rows, position: int, recorded_at: datetime) -> None:
+        """`project`, with what the engine adds to it. For events of `interests` only."""
+        rows.tenant, rows.position, rows.recorded_at = event.tenant, position, recorded_at
+        interest = self.interests[event.TOPIC]
+        if interest.folded:
+            self.project(event, rows)
+        for table in interest.versions:
+            rows(table)[event.originator_id].note_version(event.originator_version)
+
+
+def _interests(model: type[ReadModel]) -> dict[str, Interest]:
+    declared = {kind.TOPIC for kind in model.events}
+    streams: dict[str, list[Table]] = {topic: [] for topic in declared}
+    for table in model.tables:
+        for kind in events_of(table.of_stream) if table.of_stream else ():
+            streams.setdefault(kind.TOPIC, []).append(table)
+    return {topic: Interest(topic in declared, tuple(of)) for topic, of in streams.items()}
+
+
+class Query(Generic[T]):
+    """One SQL statement over read models; `read.<table>` is how it names their tables.
+
+    The tenant is a parameter that the statement must use and only the engine can give. Rows come
+    back as `into`: dict, tuple, or a class that takes the columns by name.
+    """
+
+    __slots__ = ("into", "models", "params", "sql")
+
+    @overload
+    def __init__(
+        self: "Query[dict[str, Any]]",
+        models: type[ReadModel] | tuple[type[ReadModel], ...],
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        models: type[ReadModel] | tuple[type[ReadModel], ...],
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        into: type[T],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        models: type[ReadModel] | tuple[type[ReadModel], ...],
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        into: Any = dict,
+    ) -> None:
+        self.models = models if isinstance(models, tuple) else (models,)
+        self.sql = sql
+        self.params = params or {}
+        self.into: type[T] = into
+        if not self.models:
+            raise TypeError("a query names the read models that it reads")
+        if "%(tenant)s" not in sql or "tenant" in self.params:
+            raise TypeError("a query asks by %(tenant)s, which the engine gives")

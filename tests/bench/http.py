@@ -1,0 +1,130 @@
+"""`POST /social/posts` at 100 connections on one worker, against a plain handler with one INSERT
+and against the same handler without any database: interleaved rounds, ratios of medians.
+
+Everything is on: tokens, roles, rate limits, screens, per-network rules and texts, the event log,
+projections, policies, webhooks, jobs. Posts of one run are for next year (accepted and kept), those
+of the other for now (published meanwhile by the background work).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.request import urlopen
+
+from infrastructure.embedded import EmbeddedServers
+from tests.bench.load import Load
+
+CONNECTIONS = 100
+ROUNDS, SECONDS = 5, 3.0
+LATER = {"content": "Test", "platforms": ["twitter"], "scheduled_for": "2040-01-01T00:00:00Z"}
+NOW = {"content": "Test", "platforms": ["twitter"]}
+BIN = Path(sys.executable).parent
+
+
+def run() -> dict[str, float]:
+    """Print the table and return its ratios."""
+    with ExitStack() as stack:
+        data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidings-bench-")))
+        data_dir.chmod(0o711)
+        ours, plain = _free_port(), _free_port()
+        stack.enter_context(_tidings(data_dir, ours))
+        database = EmbeddedServers(data_dir).database_url
+        stack.enter_context(_plain(database, plain))
+        callers = [{"Authorization": f"Bearer {_token(data_dir, n)}"} for n in range(CONNECTIONS)]
+        nobody: list[dict[str, str]] = [{}] * CONNECTIONS
+        rounds: dict[str, list[Load]] = {"empty": [], "crud": [], "later": [], "now": []}
+        for _ in range(ROUNDS + 1):
+            rounds["empty"].append(_load(plain, "/empty", LATER, nobody))
+            rounds["crud"].append(_load(plain, "/crud", LATER, nobody))
+            rounds["later"].append(_load(ours, "/api/v1/social/posts", LATER, callers))
+            rounds["now"].append(_load(ours, "/api/v1/social/posts", NOW, callers, seconds=1.5))
+            time.sleep(2)  # let the background work catch up, so that rounds are alike
+    for name in rounds:
+        del rounds[name][0]  # warming up
+    rates = {name: median(load.rate for load in loads) for name, loads in rounds.items()}
+    for name, loads in rounds.items():
+        failures = {status: n for load in loads for status, n in load.failures.items()}
+        p95 = median(load.quantile(0.95) for load in loads)
+        print(f"{name:>6}: {rates[name]:7.0f}/s  p95 {p95 * 1000:6.1f} ms  {failures or ''}")
+    return {
+        "post for later / plain INSERT (wanted 1.5)": rates["later"] / rates["crud"],
+        "post for later / no database (wanted 0.6)": rates["later"] / rates["empty"],
+        "post for now / plain INSERT": rates["now"] / rates["crud"],
+        "post for now / no database": rates["now"] / rates["empty"],
+    }
+
+
+def _load(
+    port: int, path: str, body: Any, headers: list[dict[str, str]], seconds: float = SECONDS
+) -> Load:
+    given = {"port": port, "path": path, "body": body, "headers": headers, "seconds": seconds}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.load"],
+        input=json.dumps(given).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=seconds + 60,
+    )
+    return Load(**json.loads(done.stdout))
+
+
+def _token(data_dir: Path, n: int) -> str:
+    command = ["token", "--role", "super_admin", "--user", f"caller-{n}", "--tenant", "bench"]
+    done = subprocess.run(
+        [BIN / "tidings", "--data-dir", data_dir, *command], stdout=subprocess.PIPE, check=True
+    )
+    return done.stdout.decode().strip()
+
+
+@contextmanager
+def _tidings(data_dir: Path, port: int) -> Iterator[None]:
+    command = [BIN / "tidings", "--data-dir", data_dir, "serve", "--port", str(port)]
+    with _process(command, port, "/healthz", {}):
+        yield
+
+
+@contextmanager
+def _plain(database_url: str, port: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "tests.bench.plain", str(port)]
+    with _process(command, port, "/openapi.json", {"BENCH_DATABASE_URL": database_url}):
+        yield
+
+
+@contextmanager
+def _process(
+    command: list[Any], port: int, path: str, environment: dict[str, str]
+) -> Iterator[None]:
+    process = subprocess.Popen(command, env=os.environ | environment)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                urlopen(f"http://127.0.0.1:{port}{path}", timeout=1).read()
+                break
+            except OSError:
+                if time.monotonic() > until or process.poll() is not None:
+                    raise
+                time.sleep(0.1)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

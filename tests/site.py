@@ -1,0 +1,103 @@
+"""The whole service in the test's own process: real HTTP, real servers, background work and all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from api.app import serve
+from api.work import work
+from domain.identity import Role
+from infrastructure.settings import Settings, load
+from infrastructure.tokens import Tokens
+
+
+class Site:
+    """Where the service answers, and ways to call it as somebody."""
+
+    def __init__(self, settings: Settings, port: int) -> None:
+        self.settings, self.url = settings, f"http://127.0.0.1:{port}"
+        self.tokens = Tokens(settings.jwt_secret)
+
+    def token(
+        self, role: str = "admin", tenant: str = "demo", user: str = "ann", **options: Any
+    ) -> str:
+        return self.tokens.issue(user=user, role=Role(role), tenant=tenant, **options)
+
+    @contextmanager
+    def client(
+        self, role: str = "admin", tenant: str = "demo", user: str = "ann"
+    ) -> Iterator[httpx.Client]:
+        headers = {"Authorization": f"Bearer {self.token(role, tenant, user)}"}
+        with httpx.Client(base_url=self.url, headers=headers, timeout=15) as client:
+            yield client
+
+
+def eventually(look: Callable[[], Any], within: float = 10.0) -> Any:
+    """What `look` returns once it is truthy. Raises `AssertionError` when time is up."""
+    until = time.monotonic() + within
+    while True:
+        if found := look():
+            return found
+        if time.monotonic() > until:
+            raise AssertionError(f"still {found!r} after {within} s")
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(
+    database_url: str,
+    redis_url: str,
+    data_dir: Path,
+    *,
+    background: bool = True,
+    **environment: str,
+) -> Iterator[Site]:
+    """Serve on a free port until the block is left."""
+    environment = {
+        "JWT_SECRET_KEY": "a secret of the tests that is long enough",
+        "ENCRYPTION_KEY": "another secret of the tests, also long",
+        **environment,
+    }
+    settings = load(environment, data_dir, database_url, redis_url)
+    config = uvicorn.Config(serve(settings), port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    failures: list[BaseException] = []
+
+    async def serve_and_work() -> None:
+        working = asyncio.create_task(work(settings)) if background else None
+        await server.serve()
+        if working:
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+
+    def run() -> None:
+        try:
+            asyncio.run(serve_and_work())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="site")
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        if failures:
+            raise failures[0]
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Site(settings, port)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+    if failures:
+        raise failures[0]
