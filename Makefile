@@ -29,3 +29,8 @@ bench: .venv
 
 lock: .venv
 	uv pip compile requirements.in -o requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+# The committed description of the API; a test compares it with what is served.
+.PHONY: openapi
+openapi: .venv
+	$(BIN)/tidings openapi > openapi.json

@@ -86,5 +86,5 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             reads=reads,
             redis=redis,
             limiter=RateLimiter(redis, settings.rate_limit_profile),
-            tokens=Tokens(settings.jwt_secret),
+            tokens=Tokens(settings.jwt_secret, leeway=0),  # expired means expired
         )

@@ -3,10 +3,12 @@
 import logging
 import os
 import sys
+from contextvars import ContextVar
 
 import structlog
 
-from api.middleware import request_id
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that is being answered."""
 
 
 def _request(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -16,9 +18,10 @@ def _request(_: object, __: str, line: structlog.types.EventDict) -> structlog.t
     return line
 
 
-def configure() -> None:
-    """Set up logging of this process; LOG_LEVEL sets what is worth a line (default info)."""
-    level = logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "INFO").upper(), 20)
+def configure(default: str = "INFO") -> None:
+    """Set up logging of this process; LOG_LEVEL sets what is worth a line."""
+    wanted = os.environ.get("LOG_LEVEL", default).upper()
+    level = logging.getLevelNamesMapping().get(wanted, logging.INFO)
     shared: list[structlog.types.Processor] = [
         _request,
         structlog.processors.add_log_level,

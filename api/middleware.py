@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from contextvars import ContextVar
 from functools import cache
 from time import perf_counter
 
@@ -12,12 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from api.kernel import Route
+from api.logging import request_id
 from infrastructure import metrics
 
 GOOD_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that is being answered, for log lines."""
 
 
 class Envelope:

@@ -147,6 +147,7 @@ class Desk:
     """One caller's way to change things. Every write of every room passes here.
 
     `follows` is True for callers who will want to read what they wrote, False for the house.
+    `at` is the instant of the decision, for what is brought in from elsewhere; else it is now.
     """
 
     log: Log
@@ -157,6 +158,7 @@ class Desk:
     follows: bool = True
     idempotency: Idempotency | None = None
     if_match: int | None = None
+    at: datetime | None = None
 
     async def create(self, command: Creates[A], answer: Callable[[A], M]) -> Answer[M]:
         """Begin an aggregate and answer from it."""
@@ -260,9 +262,8 @@ class Desk:
         return Answer(body, appended.position, version, id)
 
     def _acting(self) -> Acting:
-        return Acting(
-            self.tenant, self.actor, self.correlation_id, datetime.now(UTC), self.causation_id
-        )
+        instant = self.at or datetime.now(UTC)
+        return Acting(self.tenant, self.actor, self.correlation_id, instant, self.causation_id)
 
 
 def _render(answer: BaseModel) -> bytes:

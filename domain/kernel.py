@@ -4,16 +4,26 @@ An aggregate decides in a public method and applies in a private, past-tense one
 `@event(TheEvent)`. Rules belong in the public method: the private one runs again at every replay.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from inspect import signature
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import eventsourcing.domain as es
-from eventsourcing.domain import event
+from eventsourcing.domain import (
+    CanMutateAggregate,
+    DecoratedFuncCaller,
+    OriginatorIDError,
+    OriginatorVersionError,
+    decorated_funcs,
+    event,
+)
 from eventsourcing.utils import register_topic
 from uuid_utils.compat import uuid7
 
@@ -26,6 +36,7 @@ __all__ = [
     "NotFound",
     "PreconditionFailed",
     "Refusal",
+    "Retired",
     "Unavailable",
     "acting",
     "acting_as",
@@ -196,14 +207,86 @@ def events_of(aggregate: type[Aggregate]) -> list[type[DomainEvent]]:
     ]
 
 
-def fold(kind: type[A], events: Iterable[DomainEvent]) -> A | None:
-    """The aggregate that `events` (of one stream, in order) add up to; None without events."""
-    aggregate: Any = None
+class Retired(Aggregate.Event):
+    """An event that nothing decides any more, kept so that what was stored can be read.
+
+    It stands in `domain/<context>/legacy.py` with its TOPIC and fields as they were, and names
+    `of` which aggregate it was. `superseded_by` is the event of today that says the same;
+    `supersede(state)` turns the stored state (a dictionary of JSON) into that of its version
+    `superseded_as`. Without a successor the event is read as itself and changes nothing.
+    """
+
+    superseded_by: ClassVar[type[Aggregate.Event] | None] = None
+    superseded_as: ClassVar[int] = 1
+
+    def __init_subclass__(cls, *, of: type[Aggregate], **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__dict__.get("TOPIC", "").startswith(f"{of.TOPIC}."):
+            raise TypeError(f"{cls.__qualname__} needs a TOPIC that begins with {of.TOPIC}.")
+        if cls.TOPIC in EVENTS:
+            raise TypeError(f"{cls.TOPIC} is in use, so it cannot be retired")
+        successor = cls.superseded_by
+        if successor is not None and successor.aggregate is not of:
+            raise TypeError(f"{cls.__qualname__} is superseded by an event of another aggregate")
+        cls.aggregate = of
+        EVENTS[cls.TOPIC] = cls
+
+    @staticmethod
+    def supersede(state: dict[str, Any]) -> None:
+        """Turn the stored state into that of the successor, in place."""
+
+
+def stored_topics(topics: Iterable[str]) -> list[str]:
+    """The names under which the log may hold events of `topics`: theirs, and those of retired
+    events that are read as one of them."""
+    wanted = set(topics)
+    for topic, kind in EVENTS.items():
+        if issubclass(kind, Retired) and getattr(kind.superseded_by, "TOPIC", None) in wanted:
+            wanted.add(topic)
+    return sorted(wanted)
+
+
+def fold(kind: type[A], events: Iterable[DomainEvent], onto: A | None = None) -> A | None:
+    """The aggregate that `events` (of one stream, in order) add up to; None without events.
+
+    With `onto`, they go on from there. Does what each event's `mutate` does, and raises what it
+    raises when the events are not those of one stream in order; what it finds out about a class
+    of events it finds out once.
+    """
+    aggregate: Any = onto
     for each in events:
-        aggregate = each.mutate(aggregate)
+        apply = None if aggregate is None else _applied_by(type(each))
+        if apply is None:
+            aggregate = each.mutate(aggregate)
+            continue
+        if each.originator_id != aggregate._id:
+            raise OriginatorIDError(each.originator_id, aggregate._id)
+        if each.originator_version != aggregate._version + 1:
+            raise OriginatorVersionError(each.originator_version, aggregate._version + 1)
+        apply(aggregate, each.__dict__)
+        aggregate._version = each.originator_version
+        aggregate._modified_on = each.timestamp
     if aggregate is not None and not isinstance(aggregate, kind):
         return None
     return aggregate
+
+
+@cache
+def _applied_by(kind: type[DomainEvent]) -> Callable[[Any, Mapping[str, Any]], None] | None:
+    """How events of a kind change their aggregate: by the method that `@event` marks, given the
+    fields that it names, or not at all. None: there is more to it, and `mutate` knows."""
+    own = [base for base in kind.__mro__ if "apply" in vars(base)]
+    if kind.mutate is not CanMutateAggregate.mutate:
+        return None
+    if own == [CanMutateAggregate]:
+        return lambda aggregate, fields: None
+    if own != [DecoratedFuncCaller, CanMutateAggregate]:
+        return None
+    method = decorated_funcs[kind]
+    names = list(signature(method).parameters)[1:]
+    if not set(names) <= {each.name for each in dataclasses.fields(kind)}:
+        return None
+    return lambda aggregate, fields: method(aggregate, *[fields[name] for name in names])
 
 
 def utc(instant: datetime) -> datetime:

@@ -32,6 +32,14 @@ projection_lag = Gauge(
 )
 
 webhook_attempts = Counter("tidings_webhook_attempts_total", "Deliveries tried", ["outcome"])
+webhook_seconds = Histogram(
+    "tidings_webhook_attempt_seconds",
+    "Time from the request to its answer, or to the end of waiting for it",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0),
+)
+webhook_endpoints_disabled = Counter(
+    "tidings_webhook_endpoints_disabled_total", "Endpoints given up on", ["reason"]
+)
 
 social_posts_created = Counter(
     "social_posts_created_total", "Posts created", ["platform", "status"]

@@ -54,6 +54,12 @@ def _remove_abandoned(place: Path) -> None:
                     shutil.rmtree(lock.parent, ignore_errors=True)
 
 
+def _changed(url: str, **parts: str) -> str:
+    """The URL with other parts; `geturl` would drop the slashes of one that names no host."""
+    at = urlsplit(url)._replace(**parts)
+    return f"{at.scheme}://{at.netloc}{at.path}" + (f"?{at.query}" if at.query else "")
+
+
 @pytest.fixture(scope="session")
 def postgres_server(server_directory: Path) -> Iterator[str]:
     """The URL of a database on the server that test databases are made on."""
@@ -105,7 +111,7 @@ def create_database(postgres_server: str) -> Iterator[Callable[[str | None], str
                 )
             )
             made.append(name)
-            return urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+            return _changed(postgres_server, path=f"/{name}")
 
         yield create
         if os.environ.get("TEST_DATABASE_URL"):
@@ -135,9 +141,10 @@ def valkey_server(server_directory: Path) -> Iterator[str]:
     """The URL of a database of a Redis-protocol server that only this test process uses."""
     if given := os.environ.get("TEST_REDIS_URL"):
         number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-        at = urlsplit(given)
-        own = {"query": f"db={number}"} if at.scheme == "unix" else {"path": f"/{number}"}
-        yield at._replace(**own).geturl()
+        is_socket = given.startswith("unix:")
+        yield _changed(
+            given, **({"query": f"db={number}"} if is_socket else {"path": f"/{number}"})
+        )
         return
     server = EmbeddedValkey(server_directory / "valkey")
     server.start()

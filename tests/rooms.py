@@ -1,5 +1,6 @@
 """An aggregate and read models of the tests' own, so that the engine is tested apart from rooms."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -135,6 +136,14 @@ class Deposits(ReadModel):
         match event:
             case Account.Deposited(amount=amount, on=on, channel=channel):
                 rows(DAYS)[on, channel].add(deposits=1, amount=amount)
+
+
+class SlowAccounts(Accounts):
+    """The same, at a pace at which it can be interrupted."""
+
+    def project(self, event: DomainEvent, rows: Rows) -> None:
+        time.sleep(0.001)
+        super().project(event, rows)
 
 
 MODELS = (Accounts(), Deposits())

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from api.cli import house, reading, serving, specifications
+from api.cli import house, reading, serving, showing, specifications
 
 app = typer.Typer(
     name="tidings",
@@ -23,6 +23,8 @@ app.command()(serving.work)
 app.command()(house.token)
 app.command()(reading.replay)
 app.command()(reading.state)
+app.command()(showing.demo)
+app.add_typer(showing.projections, name="projections")
 app.command()(specifications.openapi)
 
 

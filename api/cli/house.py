@@ -34,6 +34,9 @@ class Refused(Exception):
 
 def options(data_dir: DataDir = None) -> None:
     """One event-sourced backend for what a company says to its customers and hears from them."""
+    from api.logging import configure
+
+    configure("WARNING")
     _given["data_dir"] = data_dir
 
 

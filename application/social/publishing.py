@@ -5,6 +5,7 @@ returns are the jobs to come.
 """
 
 import asyncio
+from bisect import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,8 +28,9 @@ from domain.social.posts import Outcome, OutcomeStatus, Post, PostStatus
 ASK_AGAIN = (5, 30, 120, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Seconds between questions about an outcome that is unknown; then it stays unconfirmed."""
 
-MEASURE_AT = (2, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600) + tuple(
-    days * 86400 for days in (1, 2, 3, 5, 7, 10, 14, 21, 30)
+MEASURE_AT = (
+    *(2, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600),
+    *(days * 86400 for days in (1, 2, 3, 5, 7, 10, 14, 21, 30)),
 )
 """Seconds after publication at which engagement is looked up, close at first and then wide."""
 
@@ -201,8 +203,12 @@ def _after(post: Post, asked: int) -> Iterable[Job]:
 
 
 def _next_measure(post: Post, step: int) -> Iterable[Job]:
-    if step < len(MEASURE_AT) and post.published_at is not None:
-        yield measure(post.tenant, post.id, post.published_at, step)
+    """The next look that lies ahead; those that were missed are made up for by one."""
+    if post.published_at is not None:
+        age = (datetime.now(UTC) - post.published_at).total_seconds()
+        step = max(step, bisect(MEASURE_AT, age))
+        if step < len(MEASURE_AT):
+            yield measure(post.tenant, post.id, post.published_at, step)
 
 
 def measure(tenant: str, post_id: UUID, published_at: datetime, step: int) -> Job:

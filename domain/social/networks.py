@@ -160,18 +160,17 @@ def preflight(
 ) -> list[Problem]:
     """Why `network` would not take this post; empty when it would.
 
-    `text` is what will be posted (see `compose`); `hashtags` and `mentions` count as far as the
-    text holds them, beside those that it holds anyway.
+    `text` is what will be posted (see `compose`). Of `hashtags` and `mentions`, those count that
+    the text holds, also in a form in which the network alone would know them.
     """
     rules = RULES[network]
-    tagged = {tag.casefold() for tag in hashtags_in(text)}
-    tagged |= {tag.casefold() for tag in map(bare_hashtag, hashtags) if holds(text, f"#{tag}")}
-    called = {name.casefold() for name in mentions_in(text)}
-    called |= {name.casefold() for name in map(bare_mention, mentions) if holds(text, f"@{name}")}
+    tags = {tag.casefold() for tag in map(bare_hashtag, hashtags) if holds(text, f"#{tag}")}
+    names = {name.casefold() for name in map(bare_mention, mentions) if holds(text, f"@{name}")}
+    tagged, called = max(len(hashtags_in(text)), len(tags)), max(len(mentions_in(text)), len(names))
     problems = [
         _too_many("text_too_long", "characters", rules.measure(text), rules.text_max),
-        _too_many("too_many_hashtags", "hashtags", len(tagged), rules.hashtags_max),
-        _too_many("too_many_mentions", "mentions", len(called), rules.mentions_max),
+        _too_many("too_many_hashtags", "hashtags", tagged, rules.hashtags_max),
+        _too_many("too_many_mentions", "mentions", called, rules.mentions_max),
         *_media_problems(rules, media_urls),
     ]
     if not text.strip() and not media_urls:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 import regex  # type: ignore[import-untyped]
@@ -14,6 +14,8 @@ __all__ = [
     "Measure",
     "bare_hashtag",
     "bare_mention",
+    "find_word",
+    "hashtag_spans",
     "hashtags_in",
     "holds",
     "links",
@@ -40,8 +42,11 @@ _ASCII_DOMAIN_END = re.compile(r"[a-z]+(?![a-z0-9@])")
 _HASHTAG = regex.compile(r"(?<![\w&/#＃])[#＃]([\p{L}\p{M}\p{N}_]++)")
 _MENTION = regex.compile(r"(?<![\w@＠./])[@＠](\w++(?:[.-]\w++)*+)")
 _LETTER = regex.compile(r"[\p{L}\p{M}]")
-_NAME_GOES_ON = regex.compile(r"[\w\p{M}]")
-_HANDLE_GOES_ON = regex.compile(r"[.-]?[\w\p{M}]")
+_HASHTAG_GOES_ON = regex.compile(r"[\w\p{M}]")
+_MENTION_GOES_ON = regex.compile(r"[.-]?[\w\p{M}]")
+_WORD_GOES_ON = regex.compile(r"[\w\p{M}@＠]|[./-][\w\p{M}]")
+_NO_TAG_AFTER = regex.compile(r"[\w\p{M}/&]")
+_NO_WORD_AFTER = regex.compile(r"[\w\p{M}#＃@＠&./-]")
 _NOT_IN_HASHTAG = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
 _NOT_IN_MENTION = regex.compile(r"[^\w.-]+")
 
@@ -57,7 +62,7 @@ _EMOJI = regex.compile(
 )
 
 # Flags stand apart: on a run of them \X looks back over the whole run, for each.
-_GRAPHEME = regex.compile(r"\p{Regional_Indicator}{2}[\p{M}\u200D\uFE0F]*+|\X")
+_GRAPHEME = regex.compile(r"\p{RI}{2}[\p{GCB=Extend}\p{GCB=SpacingMark}\u200D]*+|\X")
 _UNCUTTABLE = regex.compile(r"(?i:https?)://\S++|[#＃@＠][\w\p{M}.-]++")
 _WORD_END = re.compile(r"(?<=\S)(?=\s)")
 _SENTENCE_END = re.compile(r"[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？｡]++[”’」』）]*+|(?<=\S)(?=\s*+\n)")
@@ -153,11 +158,16 @@ def _link_end(text: str, position: int) -> int:
     return position
 
 
-def hashtags_in(text: str) -> list[str]:
-    """The hashtags of `text` in order, without their signs. A number alone is none."""
+def hashtag_spans(text: str) -> list[tuple[int, int]]:
+    """Where the hashtags of `text` stand, sign included. A number alone is none."""
     if "#" not in text and "＃" not in text:
         return []
-    return [name for name in _HASHTAG.findall(text) if _LETTER.search(name)]
+    return [tag.span() for tag in _HASHTAG.finditer(text) if _LETTER.search(tag[1])]
+
+
+def hashtags_in(text: str) -> list[str]:
+    """The hashtags of `text` in order, without their signs."""
+    return [text[start + 1 : end] for start, end in hashtag_spans(text)]
 
 
 def mentions_in(text: str) -> list[str]:
@@ -183,16 +193,32 @@ def holds(text: str, tag: str) -> bool:
     """Whether `text` has `tag`, a hashtag or mention with its sign, in any letter case."""
     if tag[0] not in text:
         return False
-    text, tag = text.lower(), tag.lower()
-    goes_on = _NAME_GOES_ON if tag[0] == "#" else _HANDLE_GOES_ON
-    start = text.find(tag)
+    after = _HASHTAG_GOES_ON if tag[0] == "#" else _MENTION_GOES_ON
+    return any(True for _ in _alone(text.casefold(), tag.casefold(), _NO_TAG_AFTER, after))
+
+
+def find_word(text: str, word: str) -> int | None:
+    """Where `word`, in any letter case, first stands in `text` as a word of its own: not part of
+    a link, hashtag, mention or compound. None when it does not.
+    """
+    folded = text.casefold()
+    if len(folded) != len(text):
+        return None
+    inside = links(text)
+    for start in _alone(folded, word.casefold(), _NO_WORD_AFTER, _WORD_GOES_ON):
+        if not any(first <= start < last for first, last in inside):
+            return start
+    return None
+
+
+def _alone(text: str, word: str, before: re.Pattern[str], after: re.Pattern[str]) -> Iterator[int]:
+    """Where `word` stands in `text` with nothing of `before` before it and of `after` after it."""
+    start = text.find(word)
     while start >= 0:
-        end = start + len(tag)
-        before = text[start - 1 : start]
-        if not goes_on.match(text, end) and not before.isalnum() and before not in ("_", "/", "&"):
-            return True
-        start = text.find(tag, end)
-    return False
+        end = start + len(word)
+        if not after.match(text, end) and not (start and before.match(text, start - 1)):
+            yield start
+        start = text.find(word, end)
 
 
 def shortened(text: str, room: int, measure: Measure) -> str:
@@ -203,7 +229,9 @@ def shortened(text: str, room: int, measure: Measure) -> str:
         return text
 
     def with_ellipsis(end: int) -> str:
-        return text[:end].rstrip(_LOOSE_END) + "…"
+        start = text[:end].rstrip(_LOOSE_END)
+        # Some networks would take the ellipsis for a part of the link.
+        return start + (" …" if _ends_in_link(start) else "…")
 
     sentences = _last(_sentence_ends(text), room, lambda end: measure(text[:end]))
     if sentences and measure(text[:sentences]) >= room * _SENTENCE_KEEPS:
@@ -212,6 +240,11 @@ def shortened(text: str, room: int, measure: Measure) -> str:
     if not words or measure(text[:words]) < room * _WORD_KEEPS:
         words = _last(_grapheme_ends(text), room, lambda end: measure(with_ellipsis(end))) or words
     return with_ellipsis(words) if text[:words].rstrip(_LOOSE_END) else ""
+
+
+def _ends_in_link(text: str) -> bool:
+    word = text[text.rfind(" ") + 1 :]
+    return "://" in word or any(end == len(word) for _, end in links(word))
 
 
 def pieces(text: str, room: int, measure: Measure) -> list[str]:

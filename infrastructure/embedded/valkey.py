@@ -91,6 +91,7 @@ class EmbeddedValkey:
             "dir": str(self.directory),
             "save": "",
             "appendonly": "no",
+            "set-proc-title": "no",  # so that the list of processes shows the directory
             "maxmemory": MEMORY,
             "maxmemory-policy": "allkeys-lru",
         }
@@ -110,8 +111,8 @@ class EmbeddedValkey:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
-                said = [line.partition(" # ")[2] for line in lines_since(self.log, begin)]
-                reason = [*filter(None, said), "it does not answer"][-2:][0]
+                said = ["it does not answer", *lines_since(self.log, begin)]
+                reason = said[-1].rpartition(" # ")[2]
                 raise EmbeddedServerError(f"Valkey in {self.directory} did not start: {reason}")
             time.sleep(0.01)
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.kernel import EVENTS, DomainEvent
+from domain.kernel import EVENTS, DomainEvent, Retired
 
 COLUMNS = frozenset({"originator_id", "originator_version", "tenant", "originator_topic"})
 VERSION_KEY = "_version"
@@ -56,19 +56,35 @@ def _fields(kind: type[DomainEvent]) -> tuple[tuple[str, ...], Any]:
 
 
 @cache
-def _decoder(kind: type[DomainEvent]) -> Callable[[bytes], dict[str, Any]]:
-    shape = _fields(kind)[1]
-    if kind.class_version == 1:
-        return msgspec.json.Decoder(shape).decode
+def _decoder(
+    kind: type[DomainEvent],
+) -> tuple[type[DomainEvent], Callable[[bytes], dict[str, Any]]]:
+    """The class that stored states of `kind` are read as, and how."""
+    today, shape = _today(kind), _fields(_today(kind))[1]
+    if today is kind and kind.class_version == 1:
+        return today, msgspec.json.Decoder(shape).decode
 
     def upcast_and_convert(stored: bytes) -> dict[str, Any]:
         raw = msgspec.json.decode(stored)
-        for version in range(raw.pop(VERSION_KEY, 1), kind.class_version):
-            getattr(kind, f"upcast_v{version}_v{version + 1}")(raw)
+        _upcast(kind, raw, raw.pop(VERSION_KEY, 1))
         state: dict[str, Any] = msgspec.convert(raw, shape, strict=False)
         return state
 
-    return upcast_and_convert
+    return today, upcast_and_convert
+
+
+def _today(kind: type[DomainEvent]) -> type[DomainEvent]:
+    if issubclass(kind, Retired) and kind.superseded_by is not None:
+        return _today(kind.superseded_by)
+    return kind
+
+
+def _upcast(kind: type[DomainEvent], raw: dict[str, Any], since: int) -> None:
+    for version in range(since, kind.class_version):
+        getattr(kind, f"upcast_v{version}_v{version + 1}")(raw)
+    if issubclass(kind, Retired) and kind.superseded_by is not None:
+        kind.supersede(raw)
+        _upcast(kind.superseded_by, raw, kind.superseded_as)
 
 
 def encode(event: DomainEvent) -> bytes:
@@ -83,8 +99,8 @@ def encode(event: DomainEvent) -> bytes:
 def decode(topic: str, stream_id: UUID, version: int, tenant: str, state: bytes) -> DomainEvent:
     """The event that was stored. Raises `UnreadableEvent`; imports nothing that a name asks for."""
     try:
-        kind = EVENTS[topic]
-        values = _decoder(kind)(state)
+        kind, read = _decoder(EVENTS[topic])
+        values = read(state)
     except (KeyError, msgspec.MsgspecError, AttributeError, TypeError, ValueError) as error:
         raise UnreadableEvent(f"{topic}, stream {stream_id}, version {version}: {error}") from error
     values["originator_id"] = stream_id

@@ -56,7 +56,7 @@ class Sandbox:
     provider: str = "sandbox"
 
     async def publish(self, publication: Publication) -> Receipt:
-        post_id = self._post_id(publication)
+        post_id = sandbox_id(self.network, publication.key)
         await self._execute(
             "INSERT INTO sandbox.posts (tenant, network, key, network_post_id, text, media_urls)"
             " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
@@ -82,7 +82,7 @@ class Sandbox:
         if row is None:
             return None
         post_id, at = row
-        return Receipt(post_id, f"https://{self.network}.sandbox.invalid/{post_id}", at)
+        return Receipt(post_id, sandbox_url(self.network, post_id), at)
 
     async def engagement(
         self, publication: Publication, network_post_id: str
@@ -91,9 +91,6 @@ class Sandbox:
         if receipt is None:
             raise OutcomeUnknown("The sandbox does not know this post.")
         return grown(self.network, publication.text, receipt, datetime.now(UTC))
-
-    def _post_id(self, publication: Publication) -> str:
-        return sha256(f"{self.network}\0{publication.key}".encode()).hexdigest()[:16]
 
     async def _execute(self, query: str, *values: Any) -> Any:
         try:
@@ -112,6 +109,16 @@ class SandboxNetworks:
 
     async def of(self, tenant: str, network: Network) -> SocialNetwork:
         return Sandbox(network, self.pool)
+
+
+def sandbox_id(network: Network, key: str) -> str:
+    """The sandbox's own id of what is published under a key."""
+    return sha256(f"{network}\0{key}".encode()).hexdigest()[:16]
+
+
+def sandbox_url(network: Network, post_id: str) -> str:
+    """Where it would be seen; `.invalid` never resolves (RFC 2606)."""
+    return f"https://{network}.sandbox.invalid/{post_id}"
 
 
 def grown(
@@ -141,7 +148,9 @@ def grown(
             seconds = -HALF_LIFE[network].total_seconds() * _log2(1.0 - threshold)
             written = receipt.at + timedelta(seconds=seconds)
             comments.append(
-                Comment(f"{receipt.network_post_id}-{n}", author, remark, written, sentiment(remark))
+                Comment(
+                    f"{receipt.network_post_id}-{n}", author, remark, written, sentiment(remark)
+                )
             )
     figures = Figures(impressions, reach, views, likes, shares, len(comments))
     return figures, comments

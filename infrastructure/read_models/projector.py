@@ -25,7 +25,7 @@ from infrastructure.event_log.codec import StoredEvent
 from infrastructure.read_models import folding, registry
 from infrastructure.read_models.folding import POISON, Poisoned
 from infrastructure.read_models.rebuild import RebuildFailed, RebuildRefused, rebuild
-from infrastructure.read_models.sharing import BEAT, Carried, Shares
+from infrastructure.read_models.sharing import BEAT, Carried, Releases, Shares
 from projections.kernel import ReadModel
 
 log = structlog.get_logger()
@@ -58,6 +58,7 @@ class Projector:
     ) -> None:
         self.url, self.processes = url, processes
         self.declared = registry.declared(models)
+        self.releases = Releases(self.declared)
         self.largest = self.size = largest
         self._wake = asyncio.Event()
         self._outdated: asyncio.Queue[str] = asyncio.Queue()
@@ -89,7 +90,7 @@ class Projector:
             await registry.connect(self.url, "project-control") as control,
         ):
             await registry.enrol(connection, self.declared.values())
-            shares = Shares(connection, self.declared)
+            shares = Shares(connection, self.releases)
             await shares.arrive(retry_failed=first)
             await control.execute("LISTEN tidings_log")  # before the first read
             async with asyncio.TaskGroup() as tasks:

@@ -23,9 +23,9 @@ FOLDING = 73610181
 PRESENT = 73610183
 """Class of the lock that every projector shares: its holders are those who are there."""
 
-BEAT = 1.0
+BEAT = 0.5
 """Seconds between signs of life, looks at the shares, and looks at the log unasked."""
-SILENCE = 3.0
+SILENCE = 2.5
 """Seconds without a sign of life after which a projector loses what it holds."""
 ABANDONED = 10.0
 """Seconds without anybody folding a newer version, after which an older release takes over."""
@@ -39,7 +39,7 @@ FROM read.models m LEFT JOIN pg_locks l
 WHERE m.name = ANY (%s) ORDER BY m.name
 """
 _PROJECTORS = """
-SELECT count(*) AS present FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s
+SELECT count(*) AS projectors FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s
    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
@@ -57,13 +57,47 @@ class Carried:
         return self.declared.name
 
 
+class Releases:
+    """What tells this process's release from others that share the database."""
+
+    def __init__(self, declared: Mapping[str, Declared]) -> None:
+        self.declared = declared
+        self._seen: set[str] = set()
+        self._free_since: dict[str, float] = {}
+
+    def known(self, lock: Any) -> bool:
+        """Whether the tables are those of this release."""
+        declared = self.declared[lock.name]
+        same = (lock.version, lock.shape) == (declared.model.version, declared.shape)
+        if same:
+            self._seen.add(lock.name)
+        return same
+
+    def outdated(self, lock: Any) -> bool:
+        """Whether to build anew. What a newer release has built is left to those who know it,
+        until there is nobody left."""
+        if self.known(lock) or lock.state == "building":
+            return bool(lock.state == "building")
+        version = self.declared[lock.name].model.version
+        # Tables that differ under one version: whoever came last counts as the newer release.
+        if lock.version < version or (lock.version == version and lock.name not in self._seen):
+            return True
+        if lock.taken:
+            self._free_since.pop(lock.name, None)
+            return False
+        return monotonic() - self._free_since.setdefault(lock.name, monotonic()) > ABANDONED
+
+
 class Shares:
     """The read models of one session: `carried`, by name. All locks are held by `connection`."""
 
-    def __init__(self, connection: AsyncConnection[Any], declared: Mapping[str, Declared]) -> None:
-        self.connection, self.declared = connection, declared
+    def __init__(self, connection: AsyncConnection[Any], releases: Releases) -> None:
+        self.connection, self.releases = connection, releases
+        self.declared = releases.declared
         self.carried: dict[str, Carried] = {}
-        self._abandoned_since: dict[str, float] = {}
+        self._projectors = 0
+        self._free: set[str] = set()
+        self._left_to_us: set[str] = set()
 
     async def arrive(self, *, retry_failed: bool) -> None:
         """Be counted among the projectors for as long as the connection lasts.
@@ -73,7 +107,7 @@ class Shares:
         """
         await self.connection.execute("SELECT pg_advisory_lock_shared(%s, 0)", [PRESENT])
         for each in await self._locks() if retry_failed else ():
-            if each.state == "failed" and self._known(each) and await self._lock(each.id):
+            if each.state == "failed" and self.releases.known(each) and await self._lock(each.id):
                 await registry.resume(self.connection, [each.name])
                 log.info("projector.trying_again", model=each.name)
 
@@ -85,19 +119,42 @@ class Shares:
         await self.connection.execute(
             "SELECT read.dismiss_silent(make_interval(secs => %s))", [SILENCE]
         )
-        projectors = (await self._rows(_PROJECTORS, [PRESENT]))[0].present
+        (present,) = await self._rows(_PROJECTORS, [PRESENT])
+        if present.projectors != self._projectors:
+            self._projectors = present.projectors
+            self._left_to_us.clear()
         locks = await self._locks()
-        ready = [each for each in locks if each.state == "live" and self._known(each)]
-        fair = math.ceil(len(ready) / max(projectors, 1))
-        kept = [each for each in ready if each.mine][:fair]
-        for each in locks:
-            if each.mine and each not in kept:
+        ready = [each for each in locks if each.state == "live" and self.releases.known(each)]
+        fair = math.ceil(len(ready) / max(self._projectors, 1))
+        kept = await self._keep([each for each in locks if each.mine], ready, fair)
+        kept += await self._take([each for each in ready if not each.taken], fair - len(kept))
+        await self._look_up(kept)
+        return [each.name for each in locks if self.releases.outdated(each)]
+
+    async def _keep(self, mine: list[Any], ready: list[Any], fair: int) -> list[str]:
+        """Let go of what is not ours to fold, and of what exceeds the share."""
+        spare = len([each for each in mine if each in ready]) - fair
+        kept = []
+        for each in mine:
+            surplus = spare > 0 and each.name not in self._left_to_us
+            if each not in ready or surplus:
+                spare -= each in ready
                 await self._release(each.id)
-        for each in ready:
-            if len(kept) < fair and not each.taken and await self._lock(each.id):
-                kept.append(each)
-        await self._look_up([each.name for each in kept])
-        return [each.name for each in locks if self._outdated(each)]
+            else:
+                kept.append(each.name)
+        return kept
+
+    async def _take(self, free: list[Any], room: int) -> list[str]:
+        """Take what there is room for; and what was free at the last look already, as nobody
+        else seems to want it (or to know it: there may be several releases about)."""
+        taken: list[str] = []
+        for each in free:
+            if (room > len(taken) or each.name in self._free) and await self._lock(each.id):
+                if room <= len(taken):
+                    self._left_to_us.add(each.name)
+                taken.append(each.name)
+        self._free = {each.name for each in free}.difference(taken)
+        return taken
 
     async def give_up(self, carried: Carried, event: StoredEvent, error: BaseException) -> None:
         """Stop a read model at the event that it cannot fold; visibly."""
@@ -106,23 +163,6 @@ class Shares:
             log.error("projector.model_failed", model=carried.name, **told)
         del self.carried[carried.name]
         await self._release(carried.id)
-
-    def _known(self, lock: Any) -> bool:
-        """Whether the tables are those of this release."""
-        declared = self.declared[lock.name]
-        return (lock.version, lock.shape) == (declared.model.version, declared.shape)
-
-    def _outdated(self, lock: Any) -> bool:
-        """Whether to build anew. An older release leaves a newer version to those who know it,
-        until there is nobody left."""
-        version = self.declared[lock.name].model.version
-        if self._known(lock) or lock.version <= version:
-            return lock.state == "building" or not self._known(lock)
-        if lock.taken:
-            self._abandoned_since.pop(lock.name, None)
-            return False
-        since = self._abandoned_since.setdefault(lock.name, monotonic())
-        return monotonic() - since > ABANDONED
 
     async def _look_up(self, names: list[str]) -> None:
         # Only now: before the locks were ours, their former owners moved the positions.

@@ -24,7 +24,7 @@ CREATE TABLE webhooks.endpoints (
     events     text[]  NOT NULL,
     headers    uuid,
     rate_limit int,
-    asymmetric boolean NOT NULL,
+    v1a        boolean NOT NULL,               -- sign with the key pair too
     secret     uuid    NOT NULL,
     former     jsonb   NOT NULL DEFAULT '[]',  -- [{"secret", "until"}], the latest first
     enabled    boolean NOT NULL DEFAULT true,
@@ -189,10 +189,10 @@ BEGIN
         UPDATE webhooks.deliveries d SET
             attempts = d.attempts + 1,
             failures = d.failures + CASE WHEN t.verdict = 'delivered' THEN 0 ELSE 1 END,
-            status = CASE WHEN t.verdict = 'retry' OR skipped THEN d.status ELSE t.verdict END,
-            due = CASE WHEN t.verdict = 'retry' AND d.due IS NOT NULL THEN t.due END,
+            status = CASE WHEN t.verdict = 'pending' OR skipped THEN d.status ELSE t.verdict END,
+            due = CASE WHEN t.verdict = 'pending' AND d.due IS NOT NULL THEN t.due END,
             error = CASE WHEN skipped THEN d.error ELSE t.error END,
-            finished_at = CASE WHEN t.verdict = 'retry' OR skipped THEN d.finished_at ELSE t.at END
+            finished_at = CASE WHEN t.verdict = 'pending' OR skipped THEN d.finished_at ELSE t.at END
         FROM new JOIN told t ON t.id = new.delivery_id, webhooks.deliveries was,
             LATERAL (SELECT was.status <> 'pending' AND t.verdict <> 'delivered' AS skipped) AS s
         WHERE d.id = new.delivery_id AND was.id = d.id

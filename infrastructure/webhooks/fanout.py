@@ -128,7 +128,7 @@ async def configure(connection: AsyncConnection[Any], stored: StoredEvent) -> No
         case WebhookEndpoint.RateLimitChanged(rate_limit=rate_limit):
             await _set(connection, stored, rate_limit=rate_limit)
         case WebhookEndpoint.SigningChanged(asymmetric=asymmetric):
-            await _set(connection, stored, asymmetric=asymmetric)
+            await _set(connection, stored, v1a=asymmetric)
         case WebhookEndpoint.SecretRotated(secret=secret, former_until=until):
             await _rotate(connection, stored, secret, until.isoformat())
         case WebhookEndpoint.ReplayRequested():
@@ -156,7 +156,7 @@ async def _register(
     connection: AsyncConnection[Any], event: WebhookEndpoint.Registered, position: int
 ) -> None:
     await connection.execute(
-        "INSERT INTO webhooks.endpoints (id, tenant, url, events, headers, rate_limit, asymmetric,"
+        "INSERT INTO webhooks.endpoints (id, tenant, url, events, headers, rate_limit, v1a,"
         " secret, revision) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             event.originator_id,

@@ -99,9 +99,7 @@ def _failure(
 def probe_pause(failures_in_a_row: int) -> float:
     """Seconds until an endpoint is tried again that has failed so often in a row."""
     beyond = failures_in_a_row - PROBED_AFTER
-    return float(min(2**beyond, LONGEST_PROBE)) if 0 <= beyond < 10 else (
-        0.0 if beyond < 0 else float(LONGEST_PROBE)
-    )
+    return 0.0 if beyond < 0 else float(min(2 ** min(beyond, 10), LONGEST_PROBE))
 
 
 def utc_now() -> datetime:

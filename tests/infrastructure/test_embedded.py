@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -39,6 +40,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
     directory.mkdir()
     yield directory
     assert_nothing_runs(directory)
+    remove_sockets(directory)
 
 
 @pytest.fixture
@@ -55,6 +57,13 @@ def home(place: Path, copy_cluster: Callable[[Path], None]) -> Path:
     """A data directory of which no server is running."""
     copy_cluster(place / "postgres")
     return place
+
+
+def remove_sockets(place: Path) -> None:
+    """What killed servers leave in /tmp when the path of `place` is long, as under pytest-xdist."""
+    for directory in (place, *place.iterdir()):
+        if not socket_directory(directory).is_relative_to(directory):
+            shutil.rmtree(socket_directory(directory), ignore_errors=True)
 
 
 def execute(url: str, query: str) -> list[tuple[object, ...]]:
@@ -391,25 +400,30 @@ def test_the_log_repeats_no_personal_data(postgres: EmbeddedPostgres) -> None:
 @pytest.mark.skipif(not IS_ROOT, reason="an ordinary user has one way only")
 @pytest.mark.parametrize("mode", [0o700, 0o755])
 def test_root_runs_it_as_another_user_and_leaves_the_parents_alone(
-    tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres, mode: int
+    copy_cluster: Callable[[Path], None], mode: int
 ) -> None:
-    for parent in (postgres.directory, *postgres.directory.parents):
-        if parent.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            parent.chmod(mode)
-    postgres.start()
-    assert postgres.process is not None
-    status = dict(
-        line.split(":\t", 1)
-        for line in Path(f"/proc/{postgres.process.pid}/status").read_text().splitlines()
-        if ":\t" in line
-    )
-    rights = CAPABILITY_DAC_OVERRIDE if mode == 0o700 else 0
-    assert "0" not in status["Uid"].split()
-    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == rights
-    assert stat.S_IMODE(postgres.directory.stat().st_mode) == mode
-    assert stat.S_IMODE(postgres.sockets.stat().st_mode) == 0o700
-    # With rights to pass where its like may not, the server must be out of their reach.
-    assert (postgres.sockets.stat().st_uid == 0) == (mode == 0o700)
+    parent = Path(tempfile.mkdtemp(prefix="tidings-test-", dir="/tmp"))
+    parent.chmod(mode)
+    copy_cluster(parent / "postgres")
+    server = EmbeddedPostgres(parent / "postgres")
+    server.start()
+    try:
+        assert server.process is not None
+        status = dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
+        rights = CAPABILITY_DAC_OVERRIDE if mode == 0o700 else 0
+        assert "0" not in status["Uid"].split()
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == rights
+        assert stat.S_IMODE(parent.stat().st_mode) == mode
+        assert stat.S_IMODE(server.sockets.stat().st_mode) == 0o700
+        # With rights to pass where its like may not, the server must be out of their reach.
+        assert (server.sockets.stat().st_uid == 0) == (mode == 0o700)
+    finally:
+        server.stop()
+        shutil.rmtree(parent)
 
 
 def as_nobody(work: Callable[[], str]) -> str:
@@ -436,9 +450,8 @@ def as_nobody(work: Callable[[], str]) -> str:
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become an ordinary user")
 @pytest.mark.slow
-def test_an_ordinary_user_runs_it_as_itself(tmp_path_factory: pytest.TempPathFactory) -> None:
-    home = Path("/tmp") / f"tidings-test-{os.getpid()}"
-    home.mkdir()
+def test_an_ordinary_user_runs_it_as_itself() -> None:
+    home = Path(tempfile.mkdtemp(prefix="tidings-test-", dir="/tmp"))
     os.chown(home, NOBODY.pw_uid, NOBODY.pw_gid)
 
     def work() -> str:

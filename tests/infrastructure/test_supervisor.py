@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import redis
 
 from infrastructure.embedded import EmbeddedServers
+from infrastructure.embedded.directories import socket_directory
 from infrastructure.forking import FIRST_DELAY, LONGEST_DELAY, Watch
 from infrastructure.supervisor import (
     AlreadyServing,
@@ -28,6 +30,7 @@ import logging, os, signal, sys, time
 from pathlib import Path
 from infrastructure import supervisor
 from infrastructure.embedded import EmbeddedServerError, EmbeddedServers
+from infrastructure.embedded.directories import socket_directory
 from infrastructure.forking import FIRST_DELAY, LONGEST_DELAY, Watch
 from infrastructure.supervisor import AlreadyServing, Child, ChildRefused, Supervisor, sole_server
 
@@ -62,6 +65,10 @@ def place(tmp_path: Path) -> Iterator[Path]:
     """A directory for a program, of which no process may be left at the end."""
     yield tmp_path
     eventually(lambda: not processes(tmp_path))
+    data = tmp_path / "data"
+    for directory in (data, data / "postgres", data / "valkey"):
+        # Killed servers leave it in /tmp when the path is long, as under pytest-xdist.
+        shutil.rmtree(socket_directory(directory), ignore_errors=True)
 
 
 @pytest.fixture

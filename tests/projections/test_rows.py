@@ -118,7 +118,7 @@ def test_a_new_row_must_be_complete():
 )
 def test_columns_that_are_not_there_are_refused_by_name(verb, values):
     row = Rows((STRICT,))(STRICT)["x"]
-    with pytest.raises(FoldError, match="strict: no columns .*(colour|label)"):
+    with pytest.raises(FoldError, match=r"strict: no columns .*(colour|label)"):
         getattr(row, verb)(**values)
 
 

@@ -1,0 +1,139 @@
+"""Replays: past events put in again, straight from the log, under the ids they always had.
+
+A replay of millions is put in piece by piece, as fast as the receiver takes it. Any number of
+processes may do this work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+
+from application.webhooks.catalogue import BY_TOPIC
+from infrastructure import database
+from infrastructure.event_log import codec
+from infrastructure.event_log.codec import StoredEvent, UnreadableEvent
+from infrastructure.webhooks.fanout import PUT, Batch
+from infrastructure.webhooks.messages import emissions, position_of
+
+log = structlog.get_logger()
+
+PIECE = 1000
+"""Deliveries that are put in at once."""
+STRETCH = 50_000
+"""Positions of the log that are looked through at once."""
+BACKLOG = 5000
+"""Deliveries that may wait for an endpoint before its replay pauses."""
+POLL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What is left of a replay."""
+
+    id: int
+    endpoint_id: UUID
+    tenant: str
+    names: Sequence[str]
+    next: int
+    last: int
+    only_failed: bool
+
+
+async def replay(url: str) -> None:
+    """Work on replays until cancelled."""
+    while True:
+        try:
+            async with await database.connect(url, "webhooks-replay") as connection:
+                await connection.execute("LISTEN tidings_webhooks")
+                while True:
+                    if not await step(connection):
+                        async for _ in connection.notifies(timeout=POLL, stop_after=1):
+                            pass
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+            log.warning("replay.interrupted", error=type(error).__name__)
+            await asyncio.sleep(POLL)
+
+
+async def step(connection: AsyncConnection[Any]) -> bool:
+    """One piece of one replay; False when there is none that can go on now."""
+    async with connection.transaction():
+        cursor = await connection.execute(
+            "SELECT r.id, r.endpoint_id, r.tenant, r.names, r.next, r.last, r.only_failed"
+            " FROM webhooks.replays r JOIN webhooks.queues q USING (endpoint_id)"
+            " WHERE q.pending < %s ORDER BY r.id LIMIT 1 FOR UPDATE OF r SKIP LOCKED",
+            [BACKLOG],
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            return False
+        work = Replay(*row)
+        upto = await (_failed(connection, work) if work.only_failed else _past(connection, work))
+        if upto >= work.last:
+            await connection.execute("DELETE FROM webhooks.replays WHERE id = %s", [work.id])
+        else:
+            await connection.execute(
+                "UPDATE webhooks.replays SET next = %s WHERE id = %s", (upto + 1, work.id)
+            )
+        return True
+
+
+async def _past(connection: AsyncConnection[Any], work: Replay) -> int:
+    """Put in what the log says in the next stretch; the position that this came to."""
+    stretch = min(work.last, work.next + STRETCH - 1)
+    wanted = set(work.names)
+    topics = [
+        topic
+        for topic, said in BY_TOPIC.items()
+        if any(emission.webhook.name in wanted for emission in said)
+    ]
+    cursor = connection.cursor(row_factory=tuple_row, binary=True)
+    await cursor.execute(
+        codec.SELECT + " WHERE position BETWEEN %s AND %s AND tenant = %s AND topic = ANY (%s)"
+        " ORDER BY position LIMIT %s",
+        (work.next, stretch, work.tenant, topics, PIECE),
+    )
+    events = [StoredEvent(*row) for row in await cursor.fetchall()]
+    batch = Batch()
+    for stored in events:
+        for name in _said(stored, work):
+            batch.add(stored, name, work.endpoint_id)
+    await batch.put(connection)
+    return stretch if len(events) < PIECE else events[-1].position
+
+
+def _said(stored: StoredEvent, work: Replay) -> list[str]:
+    try:
+        said = emissions(stored)
+    except UnreadableEvent:
+        log.error("replay.unreadable", position=stored.position, topic=stored.topic)
+        return []
+    return [
+        emission.webhook.name
+        for emission in said
+        if emission.webhook.name in work.names
+        and (not emission.webhook.only_subject or stored.stream_id == work.endpoint_id)
+    ]
+
+
+async def _failed(connection: AsyncConnection[Any], work: Replay) -> int:
+    """Put in the next of those that have failed; the position that this came to."""
+    cursor = await connection.execute(
+        "SELECT id, endpoint_id, stream_id, position, name FROM webhooks.deliveries"
+        " WHERE endpoint_id = %s AND status = 'failed' AND position BETWEEN %s AND %s"
+        " AND name = ANY (%s) ORDER BY id LIMIT %s",
+        (work.endpoint_id, work.next, work.last, list(work.names), PIECE),
+    )
+    rows = await cursor.fetchall()
+    if rows:
+        await connection.execute(PUT, tuple(map(list, zip(*rows, strict=True))))
+    # Several deliveries can share a position: the last one of a full piece is looked at again.
+    return work.last if len(rows) < PIECE else position_of(rows[-1][0]) - 1

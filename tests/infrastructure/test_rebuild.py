@@ -1,0 +1,557 @@
+"""Building anew: the same bytes as live, under traffic, and through every kind of death."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from datetime import date
+from uuid import uuid4
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.kernel import DomainEvent
+from infrastructure import database
+from infrastructure.read_models import registry, shard, workers
+from infrastructure.read_models.progress import Progress
+from infrastructure.read_models.reading import reading
+from infrastructure.read_models.rebuild import (
+    RebuildCancelled,
+    RebuildFailed,
+    RebuildRefused,
+    rebuild,
+)
+from projections.kernel import Query, ReadModel, Rows, Table
+from tests.infrastructure.read_side import (
+    STEPS,
+    administering,
+    caught_up,
+    contents,
+    enrolled,
+    everything,
+    history,
+    one_by_one,
+    opened,
+    plainly,
+    program,
+    projecting,
+    status,
+    until,
+    wipe,
+    write,
+)
+from tests.rooms import (
+    ACCOUNTS,
+    MODELS,
+    Account,
+    Accounts,
+    Deposits,
+    SlowAccounts,
+    account,
+    somebody,
+)
+
+PROPERTY = settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def builds(admin: psycopg.Connection) -> list[str]:
+    """Schemas of rebuilds that are there."""
+    return [
+        name
+        for (name,) in admin.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read_build_%'"
+        )
+    ]
+
+
+async def rebuilt(url: str, models=MODELS, **options) -> None:
+    for model in models:
+        await rebuild(url, model, **options)
+
+
+@PROPERTY
+@given(before=STEPS, after=STEPS, memory=st.integers(1, 30), shards=st.integers(1, 3))
+def test_rebuilt_tables_are_the_live_ones_to_the_byte(
+    database_url, monkeypatch, before, after, memory, shards
+):
+    # However little a worker may keep in memory, and however many there are.
+    monkeypatch.setattr(shard, "BYTES", memory * 100)
+    monkeypatch.setattr(shard, "STRIDE", memory)
+    events = list(history(before + after))
+    earlier, later = events[: len(before)], events[len(before) :]
+
+    async def compare(admin) -> None:
+        await enrolled(database_url)
+        async with projecting(database_url):
+            if earlier:
+                write(database_url, earlier)
+            rebuilding = asyncio.create_task(rebuilt(database_url, processes=shards))
+            if later:  # these arrive while it is being built
+                await asyncio.to_thread(write, database_url, later)
+            await rebuilding
+            await caught_up(database_url)
+            live = everything(admin)
+            await rebuilt(database_url, processes=shards)
+            assert everything(admin) == live
+        await one_by_one(database_url)
+        assert everything(admin, "plain") == live
+
+    with administering(database_url) as admin:
+        wipe(admin)
+        asyncio.run(compare(admin))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_workers_that_are_processes_build_the_same(database_url, monkeypatch, processes):
+    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0)
+    write(database_url, opened(500))
+    seen: list[Progress] = []
+    asyncio.run(rebuilt(database_url, processes=processes, on_progress=seen.append))
+    with administering(database_url) as admin:
+        assert everything(admin) == plainly(database_url, admin)
+    assert [each.phase for each in seen if each.phase == "done"] == ["done"] * 2
+    assert (seen[-1].done, seen[-1].total, seen[-1].seconds_left) == (1000, 1000, 0.0)
+    of_first = [each.done for each in seen[: [e.phase for e in seen].index("done")]]
+    assert of_first == sorted(of_first)
+
+
+class Latest(ReadModel):
+    """Who opened an account last, by day: what one stream writes another overwrites."""
+
+    name = "latest"
+    version = 1
+    tables = (Table("latest", key={"on": date}, columns={"owner": str}),)
+    events = (Account.Opened,)
+
+    def project(self, event: DomainEvent, rows: Rows) -> None:
+        match event:
+            case Account.Opened(on=on, owner=owner):
+                rows(self.tables[0])[on].put(owner=owner)
+
+
+class Counted(ReadModel):
+    """Counts in SQL of its own."""
+
+    name = "counted"
+    version = 1
+    tables = (Table("counted", key={"on": date}, columns={"accounts": int}),)
+    events = (Account.Opened,)
+
+    def project(self, event: DomainEvent, rows: Rows) -> None:
+        match event:
+            case Account.Opened(on=on):
+                rows(self.tables[0])[on].add(accounts=0)
+                rows.execute(
+                    "UPDATE counted SET accounts = accounts + 1"
+                    ' WHERE tenant = %(tenant)s AND "on" = %(on)s',
+                    {"on": on},
+                )
+
+
+class Mixed(ReadModel):
+    """Rows that their stream sets and others add to."""
+
+    name = "mixed"
+    version = 1
+    tables = (Table("mixed", columns={"deposits": int}),)
+    events = (Account.Opened, Account.Deposited)
+    elsewhere = uuid4()
+
+    def project(self, event: DomainEvent, rows: Rows) -> None:
+        match event:
+            case Account.Opened():
+                rows(self.tables[0])[event.originator_id].put(deposits=0)
+            case Account.Deposited():
+                rows(self.tables[0])[self.elsewhere].add(deposits=1)
+
+
+@pytest.mark.parametrize("model", [Latest(), Counted(), Mixed()])
+def test_what_cannot_be_shared_is_built_by_one_worker(database_url, model):
+    write(database_url, opened(60))
+    asyncio.run(rebuild(database_url, model, processes=3))
+    asyncio.run(one_by_one(database_url, [model]))
+    with administering(database_url) as admin:
+        live, plain = (contents(admin, model.tables[0], of) for of in ("read", "plain"))
+        assert live == plain != b""
+        assert builds(admin) == []
+
+
+def test_queries_never_fail_nor_go_back_while_tables_are_exchanged(database_url):
+    counting = Query(Accounts, "SELECT count(*) FROM read.accounts WHERE tenant = %(tenant)s")
+
+    async def write_and_read(reads, stop: asyncio.Event) -> int:
+        """Ann's own account: what she reads is what she wrote, always."""
+        with somebody():
+            mine = Account("ann", date(2030, 1, 1))
+        n = 0
+        while not stop.is_set():
+            with somebody():
+                mine.deposit(1, date(2030, 1, 1), "web")
+            await asyncio.to_thread(write, database_url, mine.collect_events(), "ann")
+            n += 1
+            seen = await reads.one("demo", "ann", account(mine.id))
+            assert (seen["deposits"], seen["version"]) == (n, n + 1)
+        return n
+
+    async def count(reads, stop: asyncio.Event) -> int:
+        n = 0
+        while not stop.is_set():
+            assert (await reads.one("demo", "bob", counting))["count"] >= 300
+            n += 1
+        return n
+
+    async def exchange() -> list[int]:
+        await enrolled(database_url)
+        write(database_url, opened(300))
+        stop = asyncio.Event()
+        async with (
+            projecting(database_url),
+            database.pool(database_url, "api") as pool,
+            reading(database_url, pool) as reads,
+        ):
+            await caught_up(database_url)
+            busy = [
+                asyncio.create_task(each(reads, stop)) for each in (write_and_read, count, count)
+            ]
+            for _ in range(4):
+                await rebuilt(database_url)
+            stop.set()
+            return await asyncio.gather(*busy)
+
+    assert min(asyncio.run(exchange())) > 10
+
+
+def test_a_long_query_holds_the_switch_up_and_nobody_else(database_url):
+    async def exchange() -> None:
+        await enrolled(database_url)
+        async with projecting(database_url), database.pool(database_url, "api") as pool:
+            write(database_url, opened(10))
+            await caught_up(database_url)
+            with administering(database_url) as slow, slow.transaction():
+                slow.execute("SELECT count(*) FROM read.accounts")
+                building = asyncio.create_task(rebuild(database_url, Accounts()))
+                await asyncio.sleep(1)
+                assert not building.done()
+                write(database_url, opened(10))
+                await caught_up(database_url, seconds=5)
+                async with pool.connection() as connection, asyncio.timeout(2):
+                    await connection.execute("SELECT count(*) FROM read.accounts")
+            await building
+
+    asyncio.run(exchange())
+    with administering(database_url) as admin:
+        assert everything(admin) == plainly(database_url, admin)
+
+
+def test_a_rebuild_moves_no_other_position_and_writes_no_event(database_url):
+    async def build():
+        async with projecting(database_url):
+            await caught_up(database_url)
+            write(database_url, opened(10))
+            await caught_up(database_url)
+        with administering(database_url) as admin:
+            look = (
+                "SELECT (SELECT count(*) FROM log.events), (SELECT array_agg(m) FROM read.models m"
+                " WHERE name <> 'accounts'), (SELECT array_agg(f) FROM work.followers f)"
+            )
+            before = admin.execute(look).fetchall()
+            await rebuild(database_url, Accounts())
+            return before, admin.execute(look).fetchall()
+
+    before, after = asyncio.run(build())
+    assert before == after
+
+
+class Wider(Accounts):
+    """The next release: another version, another column."""
+
+    version = 2
+    tables = (
+        Table(
+            "accounts",
+            of_stream=Account,
+            columns={**ACCOUNTS.columns, "shout": str},
+            indexes=ACCOUNTS.indexes,
+            raw=ACCOUNTS.raw,
+        ),
+    )
+
+    def project(self, event: DomainEvent, rows: Rows) -> None:
+        match event:
+            case Account.Opened(owner=owner):
+                rows(self.tables[0])[event.originator_id].insert(owner=owner, shout=owner.upper())
+
+
+class Reshaped(Wider):
+    """The same, by somebody who forgot to say that it is another version."""
+
+    version = 1
+
+
+@pytest.mark.parametrize("release", [Wider(), Reshaped()])
+def test_another_version_or_shape_is_built_beside_and_switched_to_by_itself(database_url, release):
+    count = Query(Accounts, "SELECT count(*) FROM read.accounts WHERE tenant = %(tenant)s")
+
+    async def deploy():
+        async with (
+            database.pool(database_url, "api") as pool,
+            reading(database_url, pool) as reads,
+            projecting(database_url, [Accounts(), Deposits()]),
+        ):
+            await caught_up(database_url)
+            write(database_url, opened(50))
+            await caught_up(database_url)
+            async with projecting(database_url, [release, Deposits()]):
+                # Both releases are up, as while one is rolled out.
+                while True:
+                    assert (await reads.one("demo", "bob", count))["count"] >= 50
+                    write(database_url, opened(1))
+                    with administering(database_url) as admin:
+                        if _columns(admin) > len(ACCOUNTS.written) + 1:
+                            break
+                write(database_url, opened(10), caller="ann")
+                await caught_up(database_url, [release, Deposits()])
+                return await reads.one("demo", "ann", count)
+
+    seen = asyncio.run(deploy())
+    with administering(database_url) as admin:
+        total = admin.execute("SELECT count(*) FROM read.accounts").fetchone()[0]
+        assert seen == {"count": total}
+        assert admin.execute("SELECT bool_and(shout = upper(owner)) FROM read.accounts").fetchone()
+        assert builds(admin) == []
+
+
+def _columns(admin: psycopg.Connection) -> int:
+    row = admin.execute(
+        "SELECT count(*) FROM information_schema.columns"
+        " WHERE table_schema = 'read' AND table_name = 'accounts'"
+    ).fetchone()
+    return row[0]
+
+
+def test_an_older_release_takes_a_read_model_back_when_nobody_knows_the_newer(
+    database_url, monkeypatch
+):
+    monkeypatch.setattr("infrastructure.read_models.sharing.ABANDONED", 2.5)
+
+    async def go_back():
+        async with projecting(database_url, [Wider()]):
+            await caught_up(database_url, [Wider()])
+            write(database_url, opened(5))
+            await caught_up(database_url, [Wider()])
+            async with projecting(database_url, [Accounts()]):
+                await asyncio.sleep(3)
+                assert (await status(database_url))["accounts"].version == 2
+        async with projecting(database_url, [Accounts()]):
+            return await caught_up(database_url, [Accounts()])
+
+    assert asyncio.run(go_back())["accounts"].version == 1
+
+
+class Spoilt(Wider):
+    version = 3
+
+    def project(self, event: DomainEvent, rows: Rows) -> None:
+        match event:
+            case Account.Opened(owner="owner 3"):
+                raise LookupError(event.owner)
+        super().project(event, rows)
+
+
+def test_a_version_that_cannot_be_built_leaves_the_old_one_in_use_and_says_why(database_url):
+    async def deploy():
+        async with projecting(database_url, [Accounts()]):
+            await caught_up(database_url, [Accounts()])
+            write(database_url, opened(5))
+            await caught_up(database_url, [Accounts()])
+            async with projecting(database_url, [Spoilt()]):
+                await until(
+                    database_url,
+                    lambda now: now["accounts"].build and now["accounts"].build.error,
+                )
+            with pytest.raises(RebuildFailed, match=r"position 7, topic test\.account\.opened"):
+                await rebuild(database_url, Spoilt())
+            failed = await status(database_url)
+            await rebuild(database_url, Accounts())
+            return failed["accounts"], (await status(database_url))["accounts"]
+
+    failed, mended = asyncio.run(deploy())
+    assert (failed.version, failed.state, failed.build.phase) == (1, "live", "failed")
+    assert failed.build.error["error"] == "LookupError"
+    assert "owner 3" not in str(failed.build.error)
+    assert (mended.version, mended.build) == (1, None)
+    with administering(database_url) as admin:
+        assert builds(admin) == []
+
+
+def test_only_one_builds_a_read_model_at_a_time(database_url):
+    write(database_url, opened(300))
+
+    async def twice():
+        first = asyncio.create_task(rebuild(database_url, SlowAccounts()))
+        await until(database_url, lambda now: now["accounts"].build is not None)
+        with pytest.raises(RebuildRefused, match="accounts"):
+            await rebuild(database_url, Accounts())
+        await rebuild(database_url, Deposits())  # another one is another matter
+        await first
+        return await rebuild(database_url, Accounts(), only_if_outdated=True)
+
+    assert asyncio.run(twice()) is None
+
+
+def untouched(admin: psycopg.Connection, before: tuple[bytes, bytes]) -> None:
+    """Neither the tables in use nor anything else tells of a rebuild that was given up."""
+    assert everything(admin) == before
+    assert builds(admin) == []
+    assert admin.execute("SELECT count(*) FROM read.builds WHERE error IS NULL").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.parametrize("how", ["event", "task"])
+def test_a_cancelled_rebuild_leaves_nothing(database_url, monkeypatch, how, processes):
+    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0 if processes else 10**9)
+
+    async def give_up() -> None:
+        cancel = asyncio.Event()
+        begun = asyncio.Event()
+        work = asyncio.create_task(
+            rebuild(
+                database_url,
+                SlowAccounts(),
+                cancel=cancel,
+                on_progress=lambda now: begun.set() if now.phase == "folding" else None,
+            )
+        )
+        await begun.wait()
+        await asyncio.sleep(0.3)
+        if how == "event":
+            cancel.set()
+            with pytest.raises(RebuildCancelled):
+                await work
+        else:
+            work.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await work
+
+    asyncio.run(rebuilt_live(database_url))
+    with administering(database_url) as admin:
+        before = everything(admin)
+        began = time.monotonic()
+        asyncio.run(give_up())
+        assert time.monotonic() - began < 3
+        untouched(admin, before)
+        asyncio.run(rebuilt(database_url))
+        assert everything(admin) == before
+
+
+async def rebuilt_live(url: str) -> None:
+    """Both read models live, over a history that takes `SlowAccounts` seconds."""
+    await enrolled(url)
+    async with projecting(url):
+        write(url, opened(2500))
+        await caught_up(url)
+
+
+def test_a_killed_rebuild_leaves_nothing_that_hinders_the_next(database_url):
+    asyncio.run(rebuilt_live(database_url))
+    with administering(database_url) as admin:
+        before = everything(admin)
+        with program("rebuild", database_url) as process:
+            process.stdout.readline()
+            time.sleep(0.5)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        assert len(builds(admin)) == 1
+        assert everything(admin) == before
+        _wait_until_gone(admin)
+        asyncio.run(rebuilt(database_url))
+        untouched(admin, before)
+
+
+def _wait_until_gone(admin: psycopg.Connection) -> None:
+    """The workers of a rebuild end with it."""
+    end = time.monotonic() + 5
+    while admin.execute(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name LIKE 'tidings-rebuild%'"
+    ).fetchall():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_rebuild_whose_worker_is_killed_fails_and_changes_nothing(database_url, monkeypatch):
+    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0)
+
+    async def kill() -> None:
+        work = asyncio.create_task(rebuild(database_url, SlowAccounts()))
+        with administering(database_url) as admin:
+            while not admin.execute(
+                "SELECT FROM pg_stat_activity WHERE application_name = 'tidings-rebuild-write'"
+                " AND datname = current_database()"
+            ).fetchall():
+                await asyncio.sleep(0.02)
+        for child in _children():
+            os.kill(child, signal.SIGKILL)
+            break
+        with pytest.raises(RebuildFailed, match="ended without a word"):
+            await work
+
+    asyncio.run(rebuilt_live(database_url))
+    with administering(database_url) as admin:
+        before = everything(admin)
+        asyncio.run(kill())
+        untouched(admin, before)
+
+
+def _children() -> list[int]:
+    """Processes that run the module of the workers and were started by this one."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if entry.isdigit():
+                with (
+                    open(f"/proc/{entry}/cmdline", "rb") as command,
+                    open(f"/proc/{entry}/stat") as stat,
+                ):
+                    parent = int(stat.read().rpartition(")")[2].split()[1])
+                    if parent == os.getpid() and shard.__name__.encode() in command.read():
+                        found.append(int(entry))
+    return found
+
+
+def test_the_first_tables_of_a_log_with_a_history_are_built_before_they_are_shown(database_url):
+    write(database_url, opened(100))
+
+    async def first():
+        await enrolled(database_url)
+        before = (await status(database_url))["accounts"]
+        async with projecting(database_url):
+            return before, (await caught_up(database_url))["accounts"]
+
+    before, after = asyncio.run(first())
+    assert (before.state, before.lag) == ("building", 200)
+    assert (after.state, after.lag) == ("live", 0)
+    with administering(database_url) as admin:
+        assert everything(admin) == plainly(database_url, admin)
+
+
+def test_a_failed_read_model_is_mended_by_building_it_anew(database_url):
+    async def mend():
+        await enrolled(database_url)
+        write(database_url, opened(5))
+        async with await registry.connect(database_url, "fail") as connection:
+            assert await registry.mark_failed(connection, "accounts", 0, {"error": "Broken"})
+        async with projecting(database_url):
+            await caught_up(database_url, [Deposits()])
+            await rebuild(database_url, Accounts())
+            return (await caught_up(database_url))["accounts"]
+
+    mended = asyncio.run(mend())
+    assert (mended.state, mended.error) == ("live", None)
