@@ -22,6 +22,7 @@ from domain.kernel import (
     DomainEvent,
     NotFound,
     PreconditionFailed,
+    Refusal,
     acting_as,
 )
 
@@ -239,7 +240,15 @@ class Desk:
             earlier = await self.log.answered(self.tenant, key, request)
             if earlier is not None and earlier.answer is not None:
                 return _replay(earlier)
-            return await carry_out()
+            try:
+                return await carry_out()
+            except Refusal:
+                # The same request may have been carried out by another process just now, and be
+                # what stands in the way.
+                earlier = await self.log.answered(self.tenant, key, request)
+                if earlier is not None and earlier.answer is not None:
+                    return _replay(earlier)
+                raise
 
     async def _append(self, aggregates: Iterable[Aggregate], body: bytes) -> Answer[Any]:
         first, *others = aggregates

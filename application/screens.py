@@ -1,6 +1,6 @@
 """Types of request fields for free text. What a screen refuses becomes a field error of its code.
 
-A field of a command declares which of them it is; the length goes beside it:
+A field of a command declares which of them it is; its own length goes beside it:
 `name: Annotated[SingleLine, Field(max_length=200)]`.
 """
 
@@ -14,11 +14,20 @@ from domain.screens import ScreenRefused, screen_html, screen_markup, screen_sql
 
 __all__ = ["HtmlBody", "PlainText", "ScreenedHtml", "ScreenedText", "SingleLine"]
 
+# A field's own length is only checked after the screens, which take time for every character.
+_LONGEST_TEXT, _LONGEST_HTML = 200_000, 1_000_000
 
-def _field(screen: Callable[[str], str]) -> AfterValidator:
+
+def _field(screen: Callable[[str], str], longest: int = _LONGEST_TEXT) -> AfterValidator:
     """The screen as a validator whose error carries the screen's code and message."""
 
     def validate(text: str) -> str:
+        if len(text) > longest:
+            raise PydanticCustomError(
+                "string_too_long",
+                "must have at most {max_length} characters",
+                {"max_length": longest},
+            )
         try:
             return screen(text)
         except ScreenRefused as refused:
@@ -31,7 +40,7 @@ def _field(screen: Callable[[str], str]) -> AfterValidator:
 
 
 def _single_line(text: str) -> str:
-    if len(text.splitlines()) > 1 or text.endswith(("\n", "\r")):
+    if text and text.splitlines() != [text]:
         raise PydanticCustomError("single_line", "must be a single line")
     return text
 
@@ -45,7 +54,7 @@ SingleLine = Annotated[str, AfterValidator(_single_line), _field(screen_markup)]
 ScreenedText = Annotated[str, _field(screen_text)]
 """Plain text in a field that the contract also screens for SQL injection."""
 
-HtmlBody = Annotated[str, _field(screen_html)]
+HtmlBody = Annotated[str, _field(screen_html, _LONGEST_HTML)]
 """HTML of a mail or template."""
 
 ScreenedHtml = Annotated[str, _field(screen_sql), _field(screen_html)]

@@ -114,14 +114,14 @@ _TAUTOLOGY = (
     r"'[^'\n]{0,40}'\s+(?:between\s+'|in\s*\(\s*')|"
     r"(?:true|false|!?~?-?\d+)\)*\s*;?\s*(?:--|\#\s*\Z|/\*)|"
     r"[\w.]{1,64}\s+is\s+(?:not\s+)?null\s*(?:;?\s*--|\#\s*\Z|or\s+[\w.]{1,64}\s*=\s*'\s*\Z)|"
-    r"[\w.]{1,64}\s*(?:=|\blike\b)\s*'[^']{0,40}(?:\Z|'?\s*(?:--|\#))|"
+    r"[\w.]{1,64}\s*(?:=|\blike\b)\s*'[^']{0,40}(?:\Z|'?\s*(?:--[\s+-]*|\#\s*)\Z)|"
     r"not\s+exists\s*\(|exists\s*\(\s*select\b)"
 )
 _DEEPER = rf"(?:{_SELECT}|(?:if\s*\(|case\s+when\b|{_CALL}))"
 _CONNECTED = r"(?:or|and|xor|having|where|rlike|\|\||&&)(?![a-z])[\s(+]*(?:not\b[\s(]*)?"
 _CONTINUATION = re.compile(
     rf"(?:{_CONNECTED}(?:{_TAUTOLOGY}|{_DEEPER})|"
-    rf"(?:\|\||[-+*/%,=<>^&|]|\bin\b|\blike\b)\s*[\s(']*(?:{_SELECT}|(?:pg_)?sleep\s*\(|"
+    rf"(?:\|\||[-+*/%,=<>^&|]|\bin\b|\blike\b)[\s(']*(?:(?<=\(){_SELECT}|(?:pg_)?sleep\s*\(|"
     r"benchmark\s*\(|load_file\s*\(|extractvalue\s*\(|updatexml\s*\()|"
     r"(?:order|group)\s+by\s+\d+(?:\s*,\s*\d+)*\s*(?:--|\#|/\*|\Z|\))|"
     r"group\s+by\s+[\w.,\s]{1,60}?\bhaving\b|limit\s+\d+\s*(?:,\s*\d+\s*)?(?:--|\#|procedure|into)|"
@@ -155,6 +155,7 @@ _GOES_ON = (
 _NEXT_RUN = re.compile(
     rf"(?:[^'\"`;]++|['\"`;]{_RUN_CLASS}(?!{_GOES_ON}))*+(?P<run>['\"`;]{_RUN_CLASS})"
 )
+_LONGEST_STATEMENT = 2_000
 _QUOTE = re.compile(r"['\"`]")
 _OPENING_QUOTES = frozenset(quote * times for quote in "'\"`" for times in (1, 3))
 _STRING_PREFIX = re.compile(r"\b[bfru]{1,2}\Z")  # of string literals: f"…", r'…'
@@ -218,10 +219,12 @@ def _in_script(text: str, start: int, end: int) -> bool:
 
     An injection cannot look so, as it starts inside the value of another statement.
     """
-    semicolon = text.find(";", start, end)
-    if semicolon < 0 or text.find("\n", semicolon, end) < 0:
+    if text.find("\n", start, end) < 0:
         return False
-    statement = text[text.rfind(";", 0, semicolon) + 1 : semicolon]
+    semicolon = text.find(";", start, end)
+    finish = semicolon if semicolon >= 0 else start + 1
+    earliest = max(finish - _LONGEST_STATEMENT, 0)
+    statement = text[max(text.rfind(";", earliest, finish) + 1, earliest) : finish]
     return _SCRIPT_HEAD.search(statement) is not None and statement.count("'") % 2 == 0
 
 

@@ -9,8 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, Connection, conninfo
 from procrastinate.schema import SchemaManager
+from psycopg import AsyncConnection, Connection, conninfo
 from psycopg_pool import AsyncConnectionPool
 
 OLDEST_SERVER = 150000
@@ -18,6 +18,9 @@ OLDEST_SERVER = 150000
 
 ROLE = "tidings_app"
 """What every connection but the migration's acts as; it may read events, not change them."""
+
+ROLES = (ROLE, "tidings_projector")
+"""The second one owns the tables of the read models, and nothing else."""
 
 
 class DatabaseUnusable(Exception):
@@ -48,7 +51,7 @@ def _migrate(connection: Connection[Any]) -> None:
     if version < OLDEST_SERVER:
         raise psycopg.NotSupportedError(f"PostgreSQL 15 or later is needed, this is {version}")
     connection.execute("SELECT pg_advisory_xact_lock(7361018430)")
-    _make_role(connection)
+    _make_roles(connection)
     connection.execute("CREATE SCHEMA IF NOT EXISTS tidings")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS tidings.migrations"
@@ -66,14 +69,16 @@ def _migrate(connection: Connection[Any]) -> None:
         )
 
 
-def _make_role(connection: Connection[Any]) -> None:
-    # Roles belong to the whole server: two databases may be migrated at the same moment.
-    connection.execute(
-        f"DO $$ BEGIN CREATE ROLE {ROLE} NOLOGIN;"
-        " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-    )
-    if not _one(connection, f"SELECT pg_has_role(current_user, '{ROLE}', 'SET')"):
-        connection.execute(f"GRANT {ROLE} TO CURRENT_USER")
+def _make_roles(connection: Connection[Any]) -> None:
+    """Roles belong to the whole server: two databases may be migrated at the same moment."""
+    privilege = "SET" if connection.info.server_version >= 160000 else "MEMBER"
+    for role in ROLES:
+        connection.execute(
+            f"DO $$ BEGIN CREATE ROLE {role} NOLOGIN;"
+            " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+        )
+        if not _one(connection, f"SELECT pg_has_role(current_user, '{role}', '{privilege}')"):
+            connection.execute(f"GRANT {role} TO CURRENT_USER")
 
 
 def _steps() -> Iterator[tuple[str, bytes]]:

@@ -57,7 +57,7 @@ async def follow(url: str, follower: Follower) -> None:
                     pause = 0.1
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
             log.warning("follower.interrupted", follower=follower.name, error=type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - it must go on, and be seen not to
+        except Exception as error:
             metrics.follower_failures.labels(follower.name).inc()
             log.error("follower.failed", follower=follower.name, exc_info=error)
         await asyncio.sleep(pause)

@@ -152,21 +152,20 @@ def _task(app: procrastinate.App, name: str, carry_out: Work) -> Callable[..., A
 
 async def work_off(app: procrastinate.App, *, concurrency: int = 16) -> None:
     """Carry out jobs until cancelled, and take over those of dead workers."""
-    async with app.open_async():
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_rescue(app))
-            group.create_task(
-                app.run_worker_async(
-                    concurrency=concurrency,
-                    install_signal_handlers=False,
-                    fetch_job_polling_interval=1.0,
-                    abort_job_polling_interval=5.0,
-                    shutdown_graceful_timeout=5.0,
-                    update_heartbeat_interval=HEARTBEAT,
-                    stalled_worker_timeout=STALLED,
-                    delete_jobs="successful",
-                )
+    async with app.open_async(), asyncio.TaskGroup() as group:
+        group.create_task(_rescue(app))
+        group.create_task(
+            app.run_worker_async(
+                concurrency=concurrency,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=1.0,
+                abort_job_polling_interval=5.0,
+                shutdown_graceful_timeout=5.0,
+                update_heartbeat_interval=HEARTBEAT,
+                stalled_worker_timeout=STALLED,
+                delete_jobs="successful",
             )
+        )
 
 
 async def _rescue(app: procrastinate.App) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from domain.social.networks import Network
 from infrastructure.egress import parse_networks
+from infrastructure.networks.apps import App, apps_of
 from infrastructure.rate_limits import PROFILES
 
 
@@ -31,6 +33,8 @@ class Settings:
     rate_limit_profile: str
     private_networks: tuple[IPv4Network | IPv6Network, ...]
     public_url: str
+    older_encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    social_apps: Mapping[Network, App] = field(default_factory=lambda: apps_of({}))
 
 
 def data_dir_of(environment: Mapping[str, str], given: Path | None = None) -> Path:
@@ -64,6 +68,10 @@ def load(
         networks = parse_networks(environment.get("ALLOW_PRIVATE_NETWORKS", ""))
     except ValueError as error:
         raise UnusableSetting(f"ALLOW_PRIVATE_NETWORKS: {error}") from None
+    try:
+        social_apps = apps_of(environment)
+    except ValueError as error:
+        raise UnusableSetting(str(error)) from None
     jwt_secret = secret(environment, data_dir, "JWT_SECRET_KEY")
     if len(jwt_secret.encode()) < 32:
         raise UnusableSetting("JWT_SECRET_KEY must have at least 32 bytes.")
@@ -77,6 +85,10 @@ def load(
         rate_limit_profile=profile,
         private_networks=tuple(networks),
         public_url=(environment.get("PUBLIC_URL") or "http://127.0.0.1:8000").rstrip("/"),
+        older_encryption_keys=tuple(
+            filter(None, (key.strip() for key in environment.get("ENCRYPTION_KEYS", "").split(",")))
+        ),
+        social_apps=social_apps,
     )
 
 

@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
-from domain.kernel import DomainEvent, events_of
+from domain.kernel import EVENTS, DomainEvent, stored_topics
 from projections.rows import FoldError, Row, Rows
 from projections.tables import NAME, Table
 
@@ -43,9 +44,6 @@ class ReadModel(ABC):
     events: ClassVar[tuple[type[DomainEvent], ...]]
     parallel: ClassVar[bool] = True
 
-    interests: ClassVar[Mapping[str, Interest]]
-    """By topic, derived: the declared events, and all others of the streams that are rows."""
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not NAME.fullmatch(getattr(cls, "name", "")):
@@ -54,11 +52,25 @@ class ReadModel(ABC):
             raise TypeError(f"read model {cls.name} needs a version from 1")
         if len({table.name for table in cls.tables}) < max(1, len(cls.tables)):
             raise TypeError(f"read model {cls.name} needs tables of different names")
-        cls.interests = _interests(cls)
 
     @abstractmethod
     def project(self, event: DomainEvent, rows: Rows) -> None:
         """Fold one of the declared events. Pure: what it is given is all it may look at."""
+
+    @cached_property
+    def interests(self) -> Mapping[str, Interest]:
+        """By stored topic: the declared events (and those retired that are read as one of them),
+        and whatever else happens to the streams that are rows.
+
+        Made at first use, when every event of the release has been declared.
+        """
+        folded = stored_topics(kind.TOPIC for kind in self.events)
+        versions: dict[str, list[Table]] = {topic: [] for topic in folded}
+        for table in self.tables:
+            for topic, kind in EVENTS.items() if table.of_stream else ():
+                if kind.aggregate is table.of_stream:
+                    versions.setdefault(topic, []).append(table)
+        return {topic: Interest(topic in folded, tuple(of)) for topic, of in versions.items()}
 
     def fold(self, event: DomainEvent, rows: Rows, position: int, recorded_at: datetime) -> None:
         """`project`, with what the engine adds to it. For events of `interests` only."""
@@ -68,15 +80,6 @@ class ReadModel(ABC):
             self.project(event, rows)
         for table in interest.versions:
             rows(table)[event.originator_id].note_version(event.originator_version)
-
-
-def _interests(model: type[ReadModel]) -> dict[str, Interest]:
-    declared = {kind.TOPIC for kind in model.events}
-    streams: dict[str, list[Table]] = {topic: [] for topic in declared}
-    for table in model.tables:
-        for kind in events_of(table.of_stream) if table.of_stream else ():
-            streams.setdefault(kind.TOPIC, []).append(table)
-    return {topic: Interest(topic in declared, tuple(of)) for topic, of in streams.items()}
 
 
 class Query(Generic[T]):

@@ -43,7 +43,9 @@ def served(data_dir: Path, port: int, **environment: str) -> Iterator[subprocess
     )
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"Tidings is ready at http://127.0.0.1:{port}\n".encode()
+        assert (
+            process.stdout.readline() == f"Tidings is ready at http://127.0.0.1:{port}\n".encode()
+        )
         yield process
     finally:
         if process.poll() is None:
@@ -138,9 +140,7 @@ def test_killed_in_the_middle_of_a_load_no_acknowledged_post_is_lost(tmp_path, v
         if victim == "everything":
             process.wait(10)
     with served(data_dir, port):
-        eventually(
-            lambda: all(count == 1 for count in published(data_dir).values()), within=60
-        )
+        eventually(lambda: all(count == 1 for count in published(data_dir).values()), within=60)
     assert set(acknowledged) <= set(published(data_dir))
 
 

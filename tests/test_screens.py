@@ -126,26 +126,29 @@ def test_markup_hidden_in_characters_is_refused(text):
     assert refusal(screen_markup, text) == "markup"
 
 
-PUNCTUATION = st.sampled_from(
-    [".", ",", "!", "?", " -", ":", "…", " 🎉", " #tag", "'s", " <3", " & co"]
-)
+MARKS = [".", ",", "!", "?", " -", ":", "…", " 🎉", " #tag", "'s", " <3"]
 
 
-@given(st.lists(st.tuples(st.sampled_from(BENIGN), PUNCTUATION), min_size=1, max_size=3))
-@settings(max_examples=200, deadline=None)
-def test_ordinary_text_passes_in_any_letter_case_and_with_more_punctuation(parts):
-    text = " ".join(sentence + mark for sentence, mark in parts)
-    assert refusal(screen_text, text.upper().replace("&AMP;", "&amp;")) is None
-    assert refusal(screen_text, text) is None
+@pytest.mark.parametrize("mark", MARKS)
+def test_ordinary_text_passes_in_capitals_and_with_more_punctuation(mark):
+    texts = [sentence + mark for sentence in BENIGN]
+    texts += [text.upper().replace("&AMP;", "&amp;") for text in texts]
+    assert [text for text in texts if refusal(screen_text, text)] == []
 
 
-@given(
-    st.text(alphabet="abc XYZ019.,!?:()\n'-ñ漢🎉", max_size=300), st.sampled_from(ATTACKS_MARKUP)
-)
+@pytest.mark.parametrize("gap", [". ", "\n", "\n\n", " 🎉 "])
+def test_ordinary_text_passes_beside_other_ordinary_text(gap):
+    texts = [gap.join(pair) for pair in zip(BENIGN, reversed(BENIGN), strict=True)]
+    assert [text for text in texts if refusal(screen_text, text)] == []
+
+
+TAGS = [attack for attack in ATTACKS_MARKUP if attack.startswith(("<", "&lt;"))]
+
+
+@given(st.text(alphabet="abc XYZ019.,!?:()\n'-ñ漢🎉", max_size=300), st.sampled_from(TAGS))
 @settings(max_examples=100, deadline=None)
 def test_markup_is_found_wherever_it_stands(before, attack):
-    if attack.startswith(("<", "&lt;")):
-        assert refusal(screen_markup, before + " " + attack) == "markup"
+    assert refusal(screen_markup, before + " " + attack) == "markup"
 
 
 @given(st.text(max_size=200) | st.text(alphabet="<>!-/=\"' ascript:&#;x0on", max_size=200))
@@ -194,6 +197,7 @@ HOSTILE_UNITS = [
     "&#", "&#0", "&amp;", "&lt;", "&lt", "<", "<a ", "</a ", '<a x="', "<a x='<b y=\"", "<!--",
     "<!--[", "<!-- -- ", "<!-- </style>", "<![CDATA[", "<?", "< script ", "<\t/", "' onx",
     "'   onx", "javascript:a", "\ufdfa", "\ufdfa' ", "㌀'", "\u200b'", "İ", "(((", "`a` ", "“",
+    "select '\nselect * from a", "select ''\nselect * from a", "select 1;\n",
 ]  # fmt: skip
 
 
@@ -219,24 +223,24 @@ def test_time_stays_linear_on_hostile_text(unit):
         return min(_timed(text) for _ in range(2))
 
     assert seconds(5_000) < 0.02
-    # Eight times the text may take eight times as long, not sixty-four times.
-    assert seconds(40_000) < max(8 * 4 * seconds(5_000), 0.02)
+    # Sixteen times the text may take sixteen times as long, not two hundred and fifty-six times.
+    assert seconds(64_000) < max(16 * 5 * seconds(4_000), 0.05)
 
 
 def _timed(text: str) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     refusal(screen_text, text)
     refusal(screen_html, text)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def test_the_screens_cost_little_on_a_post():
     text = ("I can't login to my account, it's been so since Monday; please help #today " * 4)[:280]
     screen_text(text)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(1_000):
         screen_text(text)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
 
 
 class Form(BaseModel):
@@ -259,6 +263,9 @@ class Form(BaseModel):
         ("html", "<p onclick=x>", "markup"),
         ("article", "'; DROP TABLE users; --", "sql_injection"),
         ("article", "<iframe src=x>", "markup"),
+        ("name", "Subject\u2028", "single_line"),
+        pytest.param("content", "'or " * 1_000_000, "string_too_long", id="endless text"),
+        pytest.param("html", "<a " * 1_000_000, "string_too_long", id="endless html"),
     ],
 )
 def test_a_refused_field_is_named_with_its_code_and_without_its_text(field, text, code):

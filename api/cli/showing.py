@@ -71,7 +71,7 @@ async def _list(settings: Settings) -> None:
     line = "{:<24} {:>8} {:>12} {:>10} {:>9}  {}"
     say(line.format("read model", "version", "position", "lag", "seconds", "state"))
     for model in models:
-        state = model.state
+        state: str = model.state
         if model.error:
             state += f" at {model.error.get('position')}: {model.error.get('message')}"
         say(

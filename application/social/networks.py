@@ -50,7 +50,10 @@ class OutcomeUnknown(Exception):
 class SocialNetwork(Protocol):
     """One network as the application knows it; each call may raise `OutcomeUnknown`."""
 
-    provider: str
+    @property
+    def provider(self) -> str:
+        """Who answers: the network's name, or `sandbox`."""
+        ...
 
     async def publish(self, publication: Publication) -> Receipt:
         """Publish once per key. Raises `RefusedByNetwork` when it certainly did not."""

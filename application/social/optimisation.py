@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from domain.social.cutting import shortened
 from domain.social.networks import RULES, Network
 from domain.social.text import (
     bare_hashtag,
@@ -19,7 +20,6 @@ from domain.social.text import (
     holds,
     links,
     mentions_in,
-    shortened,
 )
 
 __all__ = ["STYLES", "VOICES", "Style", "Voice", "optimise"]

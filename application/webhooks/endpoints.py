@@ -180,16 +180,18 @@ class ReplayEvents:
     first: int
     last: int
 
+    def names(self, endpoint: WebhookEndpoint) -> frozenset[str]:
+        """What is sent again: of the events that the endpoint gets, those that were asked for."""
+        gets, asked = matching(endpoint.events), self.request.events
+        return gets if asked is None else gets & matching(asked)
+
     def handle(self, endpoint: WebhookEndpoint) -> None:
-        asked = self.request
-        wanted = matching(endpoint.events)
-        if asked.events is not None:
-            wanted &= matching(asked.events)
+        if self.request.since > now():
+            raise Invalid("since lies in the future.", field="since")
+        wanted = self.names(endpoint)
         if not wanted:
             raise Invalid("The endpoint gets none of these events.", field="events")
-        if asked.since > now():
-            raise Invalid("since lies in the future.", field="since")
-        endpoint.replay(sorted(wanted), self.first, self.last, asked.only_failed)
+        endpoint.replay(sorted(wanted), self.first, self.last, self.request.only_failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,12 @@ Number = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used=
 class Payload(BaseModel):
     """The `data` of a message. A published field is for ever: add optional ones, change none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        # Receivers are to expect what they do not know yet.
+        json_schema_extra=lambda schema: schema.pop("additionalProperties", None),
+    )
 
     @classmethod
     def example(cls) -> "Payload":

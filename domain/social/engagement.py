@@ -35,12 +35,21 @@ class Comment:
     sentiment: float
 
 
+@dataclass(frozen=True)
+class Posted:
+    """How the post went out on a network: its instant, and its hashtags in lower case."""
+
+    at: datetime
+    hashtags: tuple[str, ...] = ()
+
+
 NOTHING = Figures()
 
 
 class Engagement(Aggregate, topic="social.engagement"):
     """The engagement of one post. Networks report totals; the events carry what was added,
-    so that sums over any period are sums over events."""
+    so that sums over any period are sums over events, and how the post went out, so that they
+    can be summed by hashtag and hour of publication without looking anything up."""
 
     class Began(Aggregate.Created):
         TOPIC = "social.engagement.began"
@@ -52,6 +61,8 @@ class Engagement(Aggregate, topic="social.engagement"):
         network: Network
         at: datetime
         added: Figures
+        posted: Posted
+        first: bool
 
     class CommentReceived(Aggregate.Event):
         TOPIC = "social.engagement.comment_received"
@@ -70,11 +81,12 @@ class Engagement(Aggregate, topic="social.engagement"):
         self.totals: dict[Network, Figures] = {}
         self.comment_ids: set[tuple[Network, str]] = set()
 
-    def report(self, network: Network, at: datetime, totals: Figures) -> None:
+    def report(self, network: Network, at: datetime, totals: Figures, posted: Posted) -> None:
         """A network's present totals; what has not changed is not worth an event."""
         added = totals - self.totals.get(network, NOTHING)
         if added != NOTHING:
-            self._grew(self.post_id, network, at, added)
+            first = network not in self.totals
+            self._grew(self.post_id, network, at, added, posted, first)
 
     def receive(self, network: Network, comments: Sequence[Comment]) -> None:
         """Comments that a network reports; each counts once, however often it is reported."""
@@ -83,7 +95,15 @@ class Engagement(Aggregate, topic="social.engagement"):
                 self._comment_received(self.post_id, network, comment)
 
     @event(Grew)
-    def _grew(self, post_id: UUID, network: Network, at: datetime, added: Figures) -> None:
+    def _grew(
+        self,
+        post_id: UUID,
+        network: Network,
+        at: datetime,
+        added: Figures,
+        posted: Posted,
+        first: bool,
+    ) -> None:
         known = self.totals.get(network, NOTHING)
         self.totals[network] = Figures(
             **{name: n + vars(added)[name] for name, n in vars(known).items()}

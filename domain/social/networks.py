@@ -8,14 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.social.cutting import Measure, pieces
 from domain.social.text import (
-    Measure,
     bare_hashtag,
     bare_mention,
     hashtags_in,
     holds,
     mentions_in,
-    pieces,
     utf16_length,
     weighted_length,
 )

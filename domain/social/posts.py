@@ -90,6 +90,8 @@ class Post(Aggregate, topic="social.post"):
         status: PostStatus
 
     class PublishedOn(Aggregate.Event):
+        """`beside`: the networks that it was out on already, `since` when it was first out."""
+
         TOPIC = "social.post.published_on"
         network: Network
         attempt: int
@@ -97,6 +99,8 @@ class Post(Aggregate, topic="social.post"):
         network_post_id: str
         url: str
         at: datetime
+        beside: tuple[Network, ...]
+        since: datetime
 
     class RefusedBy(Aggregate.Event):
         TOPIC = "social.post.refused_by"
@@ -147,6 +151,7 @@ class Post(Aggregate, topic="social.post"):
         self.status = PostStatus.DRAFT
         self.scheduled_for: datetime | None = None
         self.published_at: datetime | None = None
+        self.out_since: datetime | None = None
         self.error: str | None = None
         self.attempt = 0
         self.outcomes: dict[Network, Outcome] = {
@@ -169,12 +174,21 @@ class Post(Aggregate, topic="social.post"):
                 self._failed(self._first_problem())
             case PostStatus.DRAFT:
                 self._scheduled(at)
+            case PostStatus.FAILED if self._sendable():
+                self._scheduled(at)  # it was missed, and never tried
             case PostStatus.SCHEDULED if at != self.scheduled_for:
                 self._rescheduled(at)
             case PostStatus.SCHEDULED:
                 pass
             case _:
                 raise Conflict(f"A {self.status} post cannot be scheduled.", status=self.status)
+
+    def miss(self, due: datetime, message: str) -> None:
+        """Give up what was scheduled for `due`: it has come too late to be of use. Nothing was
+        sent, so it may be scheduled again."""
+        if self.status is not PostStatus.SCHEDULED or self.scheduled_for != due:
+            raise Conflict("The post is not scheduled for that instant.", status=self.status)
+        self._failed(message)
 
     def withdraw(self, reason: str) -> None:
         """Take it back before it goes out."""
@@ -214,13 +228,16 @@ class Post(Aggregate, topic="social.post"):
             match outcome.status:
                 case OutcomeStatus.PUBLISHED:
                     assert outcome.network_post_id and outcome.url
+                    at = outcome.at or now()
                     self._published_on(
                         network,
                         attempt,
                         provider,
                         outcome.network_post_id,
                         outcome.url,
-                        outcome.at or now(),
+                        at,
+                        self._on(OutcomeStatus.PUBLISHED),
+                        self.out_since or at,
                     )
                 case OutcomeStatus.FAILED:
                     self._refused_by(
@@ -238,7 +255,7 @@ class Post(Aggregate, topic="social.post"):
     def _conclude(self) -> None:
         out = self._on(OutcomeStatus.PUBLISHED)
         if out and self.published_at is None:
-            self._published(out, self.outcomes[out[0]].at or now())
+            self._published(out, self.out_since or now())
         elif not out and self.status is not PostStatus.FAILED and self._all_settled():
             self._failed(self._first_problem())
 
@@ -257,7 +274,7 @@ class Post(Aggregate, topic="social.post"):
 
     @event(Scheduled)
     def _scheduled(self, at: datetime) -> None:
-        self.status, self.scheduled_for = PostStatus.SCHEDULED, at
+        self.status, self.scheduled_for, self.error = PostStatus.SCHEDULED, at, None
 
     @event(Rescheduled)
     def _rescheduled(self, at: datetime) -> None:
@@ -284,7 +301,10 @@ class Post(Aggregate, topic="social.post"):
         network_post_id: str,
         url: str,
         at: datetime,
+        beside: tuple[Network, ...],
+        since: datetime,
     ) -> None:
+        self.out_since = since
         self.outcomes[network] = Outcome(
             OutcomeStatus.PUBLISHED, provider, network_post_id=network_post_id, url=url, at=at
         )

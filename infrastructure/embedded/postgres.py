@@ -36,11 +36,7 @@ from infrastructure.embedded.launch import Identity, identity, launch
 OWNER = "tidings"
 """Owns the databases. No superuser: it runs no programs and reads no files of the server."""
 
-MAKE_OWNER = (
-    f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE;"
-    # As before PostgreSQL 16, it may act as the roles that it makes.
-    f" ALTER ROLE {OWNER} SET createrole_self_grant = 'set, inherit'"
-)
+MAKE_OWNER = f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE"
 MAKE_DATABASE = f"CREATE DATABASE tidings OWNER {OWNER}"
 
 START_SECONDS = 60.0

@@ -8,8 +8,9 @@ dataclasses), and free-form dictionaries survive any content.
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -18,7 +19,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.kernel import EVENTS, DomainEvent, Retired
+from domain.kernel import EVENTS, DomainEvent, Invalid, Retired
 
 COLUMNS = frozenset({"originator_id", "originator_version", "tenant", "originator_topic"})
 VERSION_KEY = "_version"
@@ -88,12 +89,56 @@ def _upcast(kind: type[DomainEvent], raw: dict[str, Any], since: int) -> None:
 
 
 def encode(event: DomainEvent) -> bytes:
-    """The state of `event` as it is stored."""
-    values = vars(event)
-    state = {name: values[name] for name in _fields(type(event))[0]}
-    if type(event).class_version > 1:
-        state[VERSION_KEY] = type(event).class_version
-    return _encode(state)
+    """The state of `event` as it is stored, proven to be readable again.
+
+    Raises `Invalid`, naming the field, for numbers and texts that JSON has no room for (they come
+    from free-form input), and `TypeError` when a field holds what its annotation does not allow.
+    """
+    kind, values = type(event), vars(event)
+    state = {name: values[name] for name in _fields(kind)[0]}
+    kept = {**state, VERSION_KEY: kind.class_version} if kind.class_version > 1 else state
+    try:
+        stored = _encode(kept)
+        back = _decoder(kind)[1](stored)
+    except (msgspec.MsgspecError, UnicodeError, TypeError, ValueError) as error:
+        _refuse_unstorable(state)
+        raise TypeError(f"{event.TOPIC}: {error}") from error
+    if back != state:
+        _refuse_unstorable(state)
+    return stored
+
+
+def _refuse_unstorable(state: Mapping[str, Any]) -> None:
+    for name, value in state.items():
+        if not all(map(_storable, _leaves(value))):
+            raise Invalid(
+                "It holds a number or a text that cannot be kept.", field=name, code="not_storable"
+            )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    match value:
+        case Mapping():
+            for key, item in value.items():
+                yield key
+                yield from _leaves(item)
+        case list() | tuple() | set() | frozenset():
+            for item in value:
+                yield from _leaves(item)
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from _leaves(vars(value))
+        case _:
+            yield value
+
+
+def _storable(value: Any) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case str():
+            return value.encode(errors="replace").decode() == value
+        case _:
+            return True
 
 
 def decode(topic: str, stream_id: UUID, version: int, tenant: str, state: bytes) -> DomainEvent:

@@ -32,6 +32,16 @@ APPEND = (
 )
 
 
+LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,  # a server that is no longer the primary
+    TimeoutError,
+    OSError,
+)
+"""After these another connection is tried, with the same batch."""
+
+
 class Row(NamedTuple):
     stream_id: UUID
     version: int
@@ -41,11 +51,15 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class Waiting:
-    """A decision in the queue, already encoded so that a bad one fails before it gets here."""
+    """A decision in the queue, already encoded so that a bad one fails before it gets here.
+
+    `until` is the instant (of the event loop's clock) after which it is no longer begun.
+    """
 
     decision: Decision
     rows: Sequence[Row]
     answered: asyncio.Future[Appended]
+    until: float
 
 
 class Committer:
@@ -53,6 +67,7 @@ class Committer:
 
     `capacity` bounds the queue (commands), `batch` one commit; beyond the capacity, and when
     the database has not answered for `patience` seconds, commands are refused `Unavailable`.
+    None waits for ever, whatever happens to the database, the writer or its event loop.
     """
 
     def __init__(
@@ -71,7 +86,7 @@ class Committer:
         self.task = asyncio.create_task(self._run(), name="group-commit")
 
     async def close(self) -> None:
-        """Commit what is queued, then let go of the connection."""
+        """Commit what is queued, for `patience` seconds at most; then let go of the connection."""
         self.closing = True
         self.wake.set()
         if self.task:
@@ -84,7 +99,7 @@ class Committer:
         It raises the library's `IntegrityError` when another command took one of the versions,
         `Invalid` when the idempotency key stands for another request, and `Unavailable`.
         """
-        if self.closing:
+        if self.closing or self.task is None or self.task.done():
             raise Unavailable("The service is shutting down.", code="shutting_down")
         if self.queued >= self.capacity:
             raise Unavailable("Too many commands are waiting for the log.", code="overloaded")
@@ -92,19 +107,40 @@ class Committer:
             Row(e.originator_id, e.originator_version, e.TOPIC, codec.encode(e))
             for e in decision.events
         ]
-        waiting = Waiting(decision, rows, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(decision, rows, loop.create_future(), loop.time() + self.patience)
         self.queues.setdefault(decision.tenant, deque()).append(waiting)
         self.queued += 1
         self.wake.set()
         return waiting.answered
 
     async def _run(self) -> None:
-        while not (self.closing and self.queued == 0):
-            if self.queued == 0:
-                self.wake.clear()
-                await self.wake.wait()
-                continue
-            await self._commit(self._take())
+        try:
+            while not (self.closing and self.queued == 0):
+                if self.queued == 0:
+                    self.wake.clear()
+                    await self.wake.wait()
+                    continue
+                self._give_up_on_the_late()
+                if batch := self._take():
+                    await self._commit(batch)
+        finally:
+            # Also when the event loop ends under it: nobody is left waiting for an answer.
+            for queue in self.queues.values():
+                for waiting in queue:
+                    _refuse(waiting, _not_begun())
+            self.queues.clear()
+            self.queued = 0
+
+    def _give_up_on_the_late(self) -> None:
+        """Refuse what has waited too long behind a database that does not answer."""
+        now = asyncio.get_running_loop().time()
+        for tenant, queue in list(self.queues.items()):
+            while queue and queue[0].until < now:
+                _refuse(queue.popleft(), _not_begun())
+                self.queued -= 1
+            if not queue:
+                del self.queues[tenant]
 
     def _take(self) -> list[Waiting]:
         """The next batch: one command of each tenant in turn, so that none starves another.
@@ -140,18 +176,24 @@ class Committer:
         except Unavailable as refusal:
             for waiting in batch:
                 _refuse(waiting, refusal)
-            return
         except psycopg.Error as error:
             # The database will not take it as it is: find the culprit, spare the rest.
             if len(batch) == 1:
                 log.error("append.refused", error=type(error).__name__, sqlstate=error.sqlstate)
                 _refuse(batch[0], error)
                 return
+            for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+                await self._commit(half)
+        except BaseException as error:
             for waiting in batch:
-                await self._commit([waiting])
-            return
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            _answer(waiting, outcome)
+                _refuse(waiting, _outcome_unknown())
+            if not isinstance(error, Exception):
+                raise
+            log.error("append.failed", exc_info=error)
+            await self._disconnect()
+        else:
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                _answer(waiting, outcome)
 
     async def _append_surely(self, batch: list[Waiting]) -> list[tuple[str, int, bytes | None]]:
         """Append, and when the connection is lost meanwhile, append the same again.
@@ -167,16 +209,11 @@ class Committer:
                     if self.connection is None:
                         self.connection = await database.connect(self.url, "append")
                     return await self._append(batch)
-            except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError) as e:
+            except LOST as e:
                 await self._disconnect()
                 log.warning("append.connection_lost", error=type(e).__name__)
                 if asyncio.get_running_loop().time() + pause >= deadline:
-                    raise Unavailable(
-                        "The event log did not answer; the command may have been carried out."
-                        " Repeat it with the same Idempotency-Key.",
-                        code="outcome_unknown",
-                        retry_after=2,
-                    ) from e
+                    raise _outcome_unknown() from e
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
 
@@ -213,6 +250,19 @@ class Committer:
         if connection is not None:
             with contextlib.suppress(psycopg.Error, OSError):
                 await connection.close()
+
+
+def _not_begun() -> Unavailable:
+    return Unavailable("The event log does not answer.", code="log_unavailable", retry_after=2)
+
+
+def _outcome_unknown() -> Unavailable:
+    return Unavailable(
+        "The event log did not answer; the command may have been carried out."
+        " Repeat it with the same Idempotency-Key.",
+        code="outcome_unknown",
+        retry_after=2,
+    )
 
 
 def _refuse(waiting: Waiting, error: BaseException) -> None:

@@ -3,30 +3,87 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+import psycopg
+import structlog
+from eventsourcing.domain import OriginatorIDError, OriginatorVersionError
+from eventsourcing.persistence import IntegrityError
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from application.kernel import Appended, Decision
 from domain.kernel import Aggregate, fold
-from infrastructure.event_log import codec
+from infrastructure.event_log import codec, snapshots
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.event_log.committer import Committer, key_mismatch
+from infrastructure.event_log.snapshots import UnusableSnapshot
+
+log = structlog.get_logger()
 
 A = TypeVar("A", bound=Aggregate)
 
+LONG = 200
+"""Events folded since the last snapshot that make the next one worth taking."""
+
+WRITING = 4
+"""Snapshots that a process writes at once; more are left for the next load."""
+
+_EVENTS = (
+    "SELECT topic, stream_id, version, tenant, state FROM log.events"
+    " WHERE stream_id = %(id)s AND version > %(since)s ORDER BY version"
+)
+
+_SNAPSHOT_AND_EVENTS = """
+WITH snapshot AS MATERIALIZED (
+    SELECT version, tenant, state FROM log.snapshots WHERE stream_id = %(id)s AND shape = %(shape)s)
+SELECT NULL AS topic, %(id)s::uuid AS stream_id, version, tenant, state FROM snapshot
+UNION ALL
+SELECT topic, stream_id, version, tenant, state FROM log.events
+WHERE stream_id = %(id)s AND version > coalesce((SELECT version FROM snapshot), 0)
+ORDER BY version
+"""
+
+_KEEP = """
+INSERT INTO log.snapshots AS kept (stream_id, version, tenant, shape, state)
+VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, tenant = excluded.tenant,
+    shape = excluded.shape, state = excluded.state, taken_at = excluded.taken_at
+WHERE kept.shape <> excluded.shape OR kept.version < excluded.version
+"""
+
+
+class _Frozen(NamedTuple):
+    version: int
+    state: bytes
+
 
 class EventLog:
-    """One process's way in and out of the log; implements `application.kernel.Log`."""
+    """One process's way in and out of the log; implements `application.kernel.Log`.
 
-    def __init__(self, pool: AsyncConnectionPool[Any], committer: Committer) -> None:
+    `long` is how many events a stream grows by from one snapshot to the next; None takes none.
+    `cache` is how many aggregates are kept in memory (as bytes, so that no decision ever works on
+    another's object); each load still asks for what has happened since, in any process.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Any],
+        committer: Committer,
+        *,
+        long: int | None = LONG,
+        cache: int = 0,
+    ) -> None:
         self.pool, self.committer = pool, committer
+        self.long, self.cache = long, cache
         self.locks: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
+        self.cached: OrderedDict[UUID, _Frozen] = OrderedDict()
+        self.writing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def alone(self, what: object) -> AsyncIterator[None]:
@@ -38,20 +95,80 @@ class EventLog:
             yield
 
     async def load(self, kind: type[A], stream_id: UUID) -> A | None:
-        """The aggregate as it is now; None when there is no such stream or it is another kind."""
+        """The aggregate as it is now; None when there is no such stream or it is another kind.
+
+        Raises `UnreadableEvent`.
+        """
+        known = self.cached.get(stream_id)
+        try:
+            if known is not None:
+                base = snapshots.thaw(kind, stream_id, *known)
+                rows = await self._rows(_EVENTS, id=stream_id, since=known.version)
+                return self._folded(kind, base, rows)
+            if self.long is not None:
+                shape = snapshots.shape(kind)
+                rows = await self._rows(_SNAPSHOT_AND_EVENTS, id=stream_id, shape=shape)
+                if rows and rows[0][0] is None:
+                    _, _, version, _, state = rows[0]
+                    base = snapshots.thaw(kind, stream_id, version, state)
+                    return self._folded(kind, base, rows[1:])
+                return self._folded(kind, None, rows)
+        except (UnusableSnapshot, OriginatorIDError, OriginatorVersionError) as error:
+            log.warning("snapshot.ignored", stream=str(stream_id), reason=str(error))
+            self.cached.pop(stream_id, None)
+        return self._folded(kind, None, await self._rows(_EVENTS, id=stream_id, since=0))
+
+    async def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         async with self.pool.connection() as connection:
             cursor = connection.cursor(row_factory=tuple_row, binary=True)
-            await cursor.execute(
-                "SELECT topic, stream_id, version, tenant, state FROM log.events"
-                " WHERE stream_id = %s ORDER BY version",
-                (stream_id,),
-            )
-            rows = await cursor.fetchall()
-        return fold(kind, (codec.decode(*row) for row in rows))
+            await cursor.execute(query.encode(), values)
+            rows: list[tuple[Any, ...]] = await cursor.fetchall()
+        return rows
+
+    def _folded(self, kind: type[A], base: A | None, rows: list[tuple[Any, ...]]) -> A | None:
+        aggregate = fold(kind, (codec.decode(*row) for row in rows), base)
+        if aggregate is not None and (self.cache or self.long is not None):
+            self._remember(aggregate, len(rows))
+        return aggregate
+
+    def _remember(self, aggregate: Aggregate, folded: int) -> None:
+        """Keep what was folded for the next load, before anybody decides on it."""
+        long = self.long is not None and folded >= self.long
+        long = long and len(self.writing) < WRITING
+        if not long and not (self.cache and folded):
+            return
+        try:
+            frozen = _Frozen(aggregate.version, snapshots.freeze(aggregate))
+        except UnusableSnapshot as error:
+            log.warning("snapshot.not_taken", topic=aggregate.TOPIC, reason=str(error))
+            return
+        if self.cache:
+            self.cached[aggregate.id] = frozen
+            self.cached.move_to_end(aggregate.id)
+            while len(self.cached) > self.cache:
+                self.cached.popitem(last=False)
+        if long:
+            task = asyncio.create_task(self._keep(aggregate, frozen), name="snapshot")
+            self.writing.add(task)
+            task.add_done_callback(self.writing.discard)
+
+    async def _keep(self, aggregate: Aggregate, frozen: _Frozen) -> None:
+        kind = type(aggregate)
+        row = (aggregate.id, frozen.version, aggregate.tenant, snapshots.shape(kind), frozen.state)
+        try:
+            async with self.pool.connection(timeout=1) as connection:
+                await connection.execute(_KEEP, row)
+        except (psycopg.Error, PoolTimeout, OSError) as error:
+            log.warning("snapshot.not_kept", topic=kind.TOPIC, error=type(error).__name__)
 
     async def append(self, decision: Decision) -> Appended:
         """Commit a decision together with whatever others are being committed now."""
-        return await self.committer.submit(decision)
+        try:
+            return await self.committer.submit(decision)
+        except IntegrityError:
+            for event in decision.events:
+                self.cached.pop(event.originator_id, None)
+            raise
 
     async def answered(self, tenant: str, key: bytes, request: bytes) -> Appended | None:
         """What this key was answered within the last 24 hours.

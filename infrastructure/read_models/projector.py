@@ -24,8 +24,13 @@ from psycopg import AsyncConnection
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.read_models import folding, registry
 from infrastructure.read_models.folding import POISON, Poisoned
-from infrastructure.read_models.rebuild import RebuildFailed, RebuildRefused, rebuild
-from infrastructure.read_models.sharing import BEAT, Carried, Releases, Shares
+from infrastructure.read_models.rebuild import (
+    RebuildFailed,
+    RebuildInterrupted,
+    RebuildRefused,
+    rebuild,
+)
+from infrastructure.read_models.sharing import BEAT, Carried, Releases, Shares, beat
 from projections.kernel import ReadModel
 
 log = structlog.get_logger()
@@ -37,6 +42,9 @@ LARGEST, SMALLEST = 2000, 50
 """Events in a batch."""
 SLOW = 0.25
 """Seconds for a batch, beyond which the next ones become smaller."""
+
+REST = 5.0
+"""Seconds before an interrupted rebuild begins again."""
 
 END = 2**63 - 1
 
@@ -99,11 +107,7 @@ class Projector:
 
     async def _signs_of_life(self, control: AsyncConnection[Any], pid: int) -> None:
         while True:
-            await control.execute(
-                "INSERT INTO read.projectors (pid, beat) VALUES (%s, clock_timestamp())"
-                " ON CONFLICT (pid) DO UPDATE SET beat = excluded.beat",
-                [pid],
-            )
+            await beat(control, pid)
             async for _ in control.notifies(timeout=BEAT):
                 self._wake.set()
 
@@ -206,8 +210,8 @@ class Projector:
                 self._outdated.put_nowait(name)
 
     async def _build_outdated(self) -> None:
-        """Build anew what this release sees differently, one after the other. What fails is
-        left for the next start, or for the command; the old tables stay in use."""
+        """Build anew what this release sees differently, one after the other. What cannot be
+        built is left for the next start, or for the command; the old tables stay in use."""
         while True:
             name = await self._outdated.get()
             log.info("projector.building", model=name)
@@ -216,15 +220,13 @@ class Projector:
                 await rebuild(self.url, model, processes=self.processes, only_if_outdated=True)
             except RebuildRefused:  # another process is at it
                 await asyncio.sleep(BEAT)
-                self._queued.discard(name)
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+            except (RebuildInterrupted, psycopg.Error, OSError) as error:
                 log.warning("projector.build_interrupted", model=name, error=type(error).__name__)
-                await asyncio.sleep(BEAT)
-                self._queued.discard(name)
+                await asyncio.sleep(REST)
             except RebuildFailed as error:
                 log.error("projector.build_failed", model=name, **error.account)
-            else:
-                self._queued.discard(name)
+                continue
+            self._queued.discard(name)
 
 
 def _names(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from psycopg import AsyncConnection, errors
 from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb
 
+from domain.kernel import EVENTS
 from infrastructure.read_models import folding, registry, tables, workers
 from infrastructure.read_models.folding import POISON, Poisoned
 from infrastructure.read_models.progress import Progress, Reporter
@@ -53,8 +54,12 @@ class RebuildFailed(Exception):
     """Nothing has changed. `account` tells what went wrong, without data of events."""
 
     def __init__(self, account: dict[str, Any]) -> None:
-        super().__init__(", ".join(f"{name} {value}" for name, value in account.items()))
+        super().__init__(registry.told(account))
         self.account = account
+
+
+class RebuildInterrupted(RebuildFailed):
+    """A worker was killed, or lost its connection: another attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,13 @@ async def rebuild(
         try:
             await _unless(cancel, work)
             return Rebuilt(model.name, model.version, build.position)
-        except (NotShareable, Poisoned, Unfoldable, workers.WorkerLost, *POISON) as error:
+        except (NotShareable, Poisoned, Unfoldable, *POISON) as error:
             failure = RebuildFailed(_account(error))
             await build.discard(failure.account)
             raise failure from error
+        except workers.WorkerLost as lost:
+            await build.discard(None)
+            raise RebuildInterrupted({"error": "WorkerLost", "message": str(lost)}) from lost
         except BaseException:
             await build.discard(None)
             raise
@@ -136,8 +144,6 @@ async def _unless(cancel: asyncio.Event | None, work: asyncio.Task[None]) -> Non
 def _account(error: BaseException) -> dict[str, Any]:
     if isinstance(error, Unfoldable):
         return error.account
-    if isinstance(error, workers.WorkerLost):
-        return {"error": "WorkerLost", "message": str(error)}
     return registry.account(error.__cause__ or error)
 
 
@@ -186,11 +192,13 @@ class _Build:
     async def _load(self, upto: int) -> None:
         await self._open(upto)
         kind = type(self.model)
+        imports = sorted({event.__module__ for event in EVENTS.values()})
         tasks = [
             Task(
                 self.url,
                 self.schema,
                 f"{kind.__module__}:{kind.__qualname__}",
+                imports,
                 shard,
                 self.shards,
                 upto,

@@ -138,7 +138,7 @@ class ModelStatus:
     `lag` is in events behind the head of the log, `lag_seconds` the age of the oldest of them.
     `state` is `building` until the first tables are complete; later ones are built beside
     (`build`) while the old ones stay `live`. `error` tells position and topic of the event that
-    it stopped at, and what went wrong, without data of the event.
+    it stopped at, and what went wrong, without data of the event; `why` says it in a line.
     """
 
     name: str
@@ -150,6 +150,10 @@ class ModelStatus:
     error: dict[str, Any] | None
     build: Building | None
     updated_at: datetime
+
+    @property
+    def why(self) -> str | None:
+        return told(self.error) if self.error else None
 
 
 _STATUS = """
@@ -192,3 +196,8 @@ def account(error: BaseException) -> dict[str, Any]:
         frame = traceback.extract_tb(trace)[-1]
         told["at"] = f"{Path(frame.filename).name}:{frame.lineno} ({frame.name})"
     return told
+
+
+def told(account: dict[str, Any]) -> str:
+    """An account in one line."""
+    return ", ".join(f"{name} {fact}" for name, fact in account.items())

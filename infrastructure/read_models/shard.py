@@ -28,6 +28,7 @@ from psycopg import Connection, sql
 from infrastructure import database
 from infrastructure.event_log.codec import StoredEvent, decoded
 from infrastructure.read_models import flush, registry
+from infrastructure.read_models.folding import POISON
 from infrastructure.read_models.tables import columns, quoted
 from projections.kernel import ReadModel, Row, Rows, Table
 from projections.rows import Fate, Key, Statement
@@ -52,12 +53,13 @@ Report = Callable[[int], None]
 class Task:
     """Fold events 1 to `upto` of the streams of one shard into the tables of `schema`.
 
-    `model` is `module:class`.
+    `model` is `module:class`; `imports` are the modules whose events the log may hold.
     """
 
     url: str
     schema: str
     model: str
+    imports: list[str]
     shard: int
     shards: int
     upto: int
@@ -150,6 +152,8 @@ def load(task: Task, report: Report) -> dict[str, str]:
 
     Raises `NotShareable`, `Unfoldable`, and whatever `report` raises to stop it.
     """
+    for needed in task.imports:
+        import_module(needed)
     module, _, name = task.model.partition(":")
     model: ReadModel = getattr(import_module(module), name)()
     watch = Watch()
@@ -279,8 +283,10 @@ def _main() -> None:
         _tell(not_shareable=str(reason))
     except Unfoldable as error:
         _tell(unfoldable=error.account)
-    except psycopg.Error as error:
+    except POISON as error:
         _tell(unfoldable=registry.account(error))
+    except psycopg.Error as error:
+        _tell(lost=type(error).__name__)
 
 
 def _end_with_the_other_side() -> None:

@@ -57,6 +57,15 @@ class Carried:
         return self.declared.name
 
 
+async def beat(connection: AsyncConnection[Any], pid: int) -> None:
+    """A sign of life of the projector whose locks are held by the backend `pid`."""
+    await connection.execute(
+        "INSERT INTO read.projectors (pid, beat) VALUES (%s, clock_timestamp())"
+        " ON CONFLICT (pid) DO UPDATE SET beat = excluded.beat",
+        [pid],
+    )
+
+
 class Releases:
     """What tells this process's release from others that share the database."""
 
@@ -105,6 +114,7 @@ class Shares:
         A new process gives failed read models another chance: its code may be mended. It takes
         their locks first, lest an older process tries instead.
         """
+        await beat(self.connection, self.connection.info.backend_pid)
         await self.connection.execute("SELECT pg_advisory_lock_shared(%s, 0)", [PRESENT])
         for each in await self._locks() if retry_failed else ():
             if each.state == "failed" and self.releases.known(each) and await self._lock(each.id):

@@ -19,7 +19,7 @@ WORTH_A_PROCESS = 20_000
 
 
 class WorkerLost(Exception):
-    """A worker ended without a word (killed, or out of memory)."""
+    """A worker was killed (or ran out of memory), or lost its connection."""
 
 
 async def load(tasks: list[Task], report: Callable[[int, int], None]) -> None:
@@ -88,6 +88,8 @@ async def _in_process(task: Task, report: Callable[[int, int], None]) -> dict[st
                     raise NotShareable(table)
                 case {"unfoldable": account}:
                     raise Unfoldable(account)
+                case {"lost": why}:
+                    raise WorkerLost(f"worker {task.shard + 1} of {task.shards}: {why}")
         raise WorkerLost(f"worker {task.shard + 1} of {task.shards} ended without a word")
     finally:
         with contextlib.suppress(ProcessLookupError):

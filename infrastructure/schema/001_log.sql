@@ -15,6 +15,11 @@ CREATE TABLE log.events (
 ) PARTITION BY RANGE (position);
 CREATE INDEX events_recorded_at ON log.events USING brin (recorded_at);
 
+-- The log by the names of the eventsourcing library, for recorders of its kind.
+CREATE VIEW log.stored_events AS
+SELECT position AS notification_id, stream_id AS originator_id, version AS originator_version,
+       topic, state FROM log.events;
+
 -- What was answered to an Idempotency-Key; written in the transaction of the events.
 CREATE TABLE log.answers (
     tenant     text        NOT NULL,
@@ -35,6 +40,18 @@ CREATE TABLE log.callers (
     PRIMARY KEY (tenant, actor)
 ) WITH (fillfactor = 50);
 
+-- What long streams add up to, so that loading one need not begin at its beginning. Disposable:
+-- a state is used only by the release (`shape`) that took it, and anybody may empty the table.
+CREATE TABLE log.snapshots (
+    stream_id uuid        NOT NULL PRIMARY KEY,
+    version   bigint      NOT NULL,
+    tenant    text        NOT NULL,
+    shape     bytea       NOT NULL,
+    state     bytea       NOT NULL,
+    taken_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX snapshots_tenant ON log.snapshots (tenant);
+
 CREATE FUNCTION log.partition_size() RETURNS bigint IMMUTABLE LANGUAGE sql AS 'SELECT 10000000::bigint';
 
 CREATE FUNCTION log.partition_name(n bigint) RETURNS text IMMUTABLE LANGUAGE sql AS
@@ -42,15 +59,39 @@ CREATE FUNCTION log.partition_name(n bigint) RETURNS text IMMUTABLE LANGUAGE sql
 
 -- Partition n holds positions n * size + 1 .. (n + 1) * size. A stream's versions are unique
 -- within each partition by index, and over all of them by the check in log.append.
+-- It is made apart and attached when it is whole: that waits for nobody who reads the log, be it
+-- an export or a transaction that somebody forgot, and lets nobody wait.
 CREATE FUNCTION log.add_partition(n bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE part text := log.partition_name(n);
 BEGIN
-    EXECUTE format('CREATE TABLE log.%I PARTITION OF log.events FOR VALUES FROM (%s) TO (%s)',
-        part, n * log.partition_size() + 1, (n + 1) * log.partition_size() + 1);
+    EXECUTE format('CREATE TABLE log.%I (LIKE log.events INCLUDING ALL)', part);
     EXECUTE format('CREATE UNIQUE INDEX %I ON log.%I (stream_id, version)', part || '_stream', part);
     -- Insert-only: freeze by the number of inserts, and never wait for dead rows.
     EXECUTE format('ALTER TABLE log.%I SET (autovacuum_vacuum_insert_scale_factor = 0.05,
         autovacuum_analyze_scale_factor = 0.02)', part);
+    EXECUTE format('ALTER TABLE log.events ATTACH PARTITION log.%I FOR VALUES FROM (%s) TO (%s)',
+        part, n * log.partition_size() + 1, (n + 1) * log.partition_size() + 1);
+END $$;
+
+-- The partitions for positions up to `last`, and in good time the one after them: maintenance of
+-- the whole table can keep a partition from being attached, and then there is time left to wait.
+CREATE FUNCTION log.make_room(head bigint, last bigint) RETURNS void
+LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+DECLARE part bigint;
+BEGIN
+    FOR part IN head / log.partition_size() .. (last - 1) / log.partition_size() LOOP
+        IF to_regclass('log.' || log.partition_name(part)) IS NULL THEN
+            PERFORM log.add_partition(part);
+        END IF;
+    END LOOP;
+    part := (last + log.partition_size() / 2) / log.partition_size();
+    IF to_regclass('log.' || log.partition_name(part)) IS NULL THEN
+        BEGIN
+            PERFORM set_config('lock_timeout', '5ms', true);
+            PERFORM log.add_partition(part);
+        EXCEPTION WHEN lock_not_available THEN NULL;
+        END;
+    END IF;
 END $$;
 
 -- Appends a batch of commands, each whole or not at all, in one round trip.
@@ -74,17 +115,11 @@ AS $$
 DECLARE
     head bigint;
     moment timestamptz;
-    part bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(7361018431);
     moment := clock_timestamp();
     head := coalesce((SELECT e.position FROM log.events e ORDER BY e.position DESC LIMIT 1), 0);
-    FOR part IN head / log.partition_size() ..
-                (head + cardinality(ids)) / log.partition_size() LOOP
-        IF to_regclass('log.' || log.partition_name(part)) IS NULL THEN
-            PERFORM log.add_partition(part);
-        END IF;
-    END LOOP;
+    PERFORM log.make_room(head, head + cardinality(ids));
 
     RETURN QUERY
     WITH cmd AS (
@@ -140,8 +175,9 @@ END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA log FROM PUBLIC;
 GRANT USAGE ON SCHEMA log TO tidings_app;
-GRANT SELECT ON log.events, log.callers TO tidings_app;
+GRANT SELECT ON log.events, log.stored_events, log.callers TO tidings_app;
 GRANT SELECT, DELETE ON log.answers TO tidings_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON log.snapshots TO tidings_app;
 GRANT EXECUTE ON FUNCTION log.append TO tidings_app;
 GRANT EXECUTE ON FUNCTION log.partition_size, log.partition_name TO tidings_app;
 SELECT log.add_partition(0);

@@ -2,16 +2,6 @@
 -- The projector's role owns and writes them; the application's role reads them, one tenant at a
 -- time (row-level security, set aside for the owner alone).
 
-DO $$ BEGIN CREATE ROLE tidings_projector NOLOGIN;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-DO $$ BEGIN
-    -- Roles belong to the whole server: another database's migration may have granted it.
-    IF NOT EXISTS (SELECT FROM pg_auth_members WHERE roleid = 'tidings_projector'::regrole
-                   AND member = current_user::regrole) THEN
-        GRANT tidings_projector TO CURRENT_USER;
-    END IF;
-EXCEPTION WHEN unique_violation THEN NULL; END $$;
-
 CREATE SCHEMA read AUTHORIZATION tidings_projector;
 GRANT USAGE ON SCHEMA read TO tidings_app;
 GRANT USAGE ON SCHEMA log TO tidings_projector;

@@ -12,9 +12,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
-
 from infrastructure.egress import EgressGuard, EgressRefused
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent
 from infrastructure.webhooks.messages import Unspeakable, body, message_id
@@ -28,13 +25,6 @@ ROOM = 4 * CONCURRENCY
 """Deliveries to one endpoint that a process holds."""
 SLACK = 0.05
 """Seconds by which a message may be ahead of its endpoint's rate, as timers are not exact."""
-
-CONFIGURATIONS = """
-SELECT e.*, (SELECT jsonb_object_agg(s.id, encode(s.sealed, 'base64')) FROM webhooks.secrets s
-    WHERE s.id IN (e.secret, e.headers)
-    OR s.id IN (SELECT (f ->> 'secret')::uuid FROM jsonb_array_elements(e.former) f)) AS sealed
-FROM webhooks.endpoints e WHERE e.id = ANY (%s) AND e.enabled
-"""
 
 
 @dataclass(slots=True)
@@ -208,12 +198,3 @@ class Lane:
         if self._poster is not None:
             self._poster.close()
         self._poster = self._signing = None
-
-
-async def configurations(
-    connection: AsyncConnection[Any], ids: Sequence[UUID]
-) -> dict[UUID, dict[str, Any]]:
-    """The configuration of enabled endpoints, by id; the others are missing."""
-    cursor = connection.cursor(row_factory=dict_row)
-    await cursor.execute(CONFIGURATIONS, [list(ids)])
-    return {row["id"]: row for row in await cursor.fetchall()}

@@ -20,6 +20,7 @@ from infrastructure.egress import EgressGuard, EgressRefused, NameNotResolved
 from infrastructure.gateways import check_headers
 from infrastructure.webhooks import fanout
 from infrastructure.webhooks.signing import Vault
+from infrastructure.webhooks.stream import Stream, head
 
 RESERVED = frozenset({"user-agent", "accept", "accept-encoding", "content-type"})
 RESERVED_PREFIXES = ("webhook-", "content-")
@@ -59,10 +60,18 @@ class Wanted:
 
 
 class Webhooks:
-    """One process's way to the tables of webhooks. All it answers belongs to the caller's tenant."""
+    """One process's way to the tables of webhooks; what it answers is the caller's tenant's."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], vault: Vault, guard: EgressGuard) -> None:
+    def __init__(
+        self, url: str, pool: AsyncConnectionPool[Any], vault: Vault, guard: EgressGuard
+    ) -> None:
         self.pool, self.vault, self.guard = pool, vault, guard
+        self.stream = Stream(url, pool)
+
+    async def head(self) -> int:
+        """The position of the last event in the log."""
+        async with self.pool.connection() as connection:
+            return await head(connection)
 
     async def admit(self, url: str) -> None:
         """Refuse an address that nothing may be sent to. A name without an address today may
@@ -111,16 +120,12 @@ class Webhooks:
         first is behind the last when nothing was."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                "SELECT coalesce((SELECT position FROM log.events WHERE recorded_at >= %s"
-                "  ORDER BY position LIMIT 1), 9223372036854775807),"
-                " coalesce((SELECT position FROM log.events"
-                "  WHERE %s::timestamptz IS NULL OR recorded_at < %s"
-                "  ORDER BY position DESC LIMIT 1), 0)",
-                (since, until, until),
+                "SELECT webhooks.position_at(%s), webhooks.position_at(coalesce(%s, 'infinity'))",
+                (since, until),
             )
             row = await cursor.fetchone()
         assert row is not None
-        return row[0], row[1]
+        return row[0], row[1] - 1
 
     async def deliveries(
         self, caller: Caller, wanted: Wanted, at_least: int | None
@@ -139,7 +144,7 @@ class Webhooks:
         async with self.pool.connection() as connection:
             cursor = connection.cursor(row_factory=dict_row)
             await cursor.execute(_DELIVERIES, asked)
-            rows = await cursor.fetchall()
+            rows: list[dict[str, Any]] = await cursor.fetchall()
             if not rows and wanted.endpoint_id is not None:
                 known = await connection.execute(
                     "SELECT FROM webhooks.endpoints WHERE id = %(endpoint_id)s"

@@ -11,17 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from math import inf
 from typing import Any
 from uuid import UUID
 
 import httpx
 import psycopg
 import structlog
-from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from uuid_utils.compat import uuid4
 
 from application.kernel import Desk, Log
 from application.webhooks.endpoints import DisableEndpoint
@@ -29,9 +28,9 @@ from domain.kernel import Refusal
 from domain.webhooks.endpoints import DisabledBecause, WebhookEndpoint
 from infrastructure import database, metrics
 from infrastructure.egress import EgressGuard
-from infrastructure.event_log import codec
-from infrastructure.event_log.codec import StoredEvent
-from infrastructure.webhooks.lanes import ROOM, Delivery, Lane, Message, configurations
+from infrastructure.webhooks.feeding import configurations, due
+from infrastructure.webhooks.lanes import ROOM, Delivery, Lane
+from infrastructure.webhooks.leases import BEAT, Leases
 from infrastructure.webhooks.posting import IDLE_SECONDS, Reply
 from infrastructure.webhooks.recording import Outcome, Recorder
 from infrastructure.webhooks.signing import Vault
@@ -44,33 +43,15 @@ ACTOR = "tidings:webhooks"
 
 TICK = 0.5
 """Seconds after which a sender looks for work even when nobody woke it."""
-BEAT, LEASE = 3.0, 10.0
-"""Seconds between signs of life, and after which a sender counts as dead."""
 HALTED_SECONDS = 60.0
 """How long an endpoint that was disabled here is kept, should nobody else have heard of it yet."""
 GRACE = 5.0
 """Seconds that attempts under way may take to end when the sender stops."""
-MOST_LANES = 2000
-"""Endpoints that one process has at once."""
-SHARED_CLAIM = 8
-"""Endpoints taken at once when there are other senders, so that each gets some."""
 CROWD = 512
 """Requests at once; beyond, each endpoint may have one under way. The slow ones would else keep
 everybody else's places."""
 
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError)
-
-FEED = """
-SELECT d.id, d.endpoint_id, d.position, d.name, d.failures
-FROM unnest(%s::uuid[], %s::int[]) AS lane (endpoint_id, room)
-JOIN webhooks.queues q ON q.endpoint_id = lane.endpoint_id AND q.owner = %s
-CROSS JOIN LATERAL (
-    SELECT * FROM webhooks.deliveries d
-    WHERE d.endpoint_id = lane.endpoint_id AND d.due <= clock_timestamp()
-        AND d.id <> ALL (%s::uuid[])
-    ORDER BY d.due LIMIT lane.room
-) AS d
-"""
 
 
 async def send(
@@ -104,30 +85,26 @@ class Sender:
     ) -> None:
         self.url, self.pool, self.log = url, pool, log_
         self.vault, self.guard, self.context = vault, guard, context
-        self.id: UUID = uuid4()
+        self.leases = Leases()
         self.lanes: dict[UUID, Lane] = {}
         self.in_flight = 0
         self.crowded: dict[Lane, None] = {}
         """Endpoints that wait for the crowd to thin, in the order in which they are served."""
-        self.attempts: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[object]] = set()
         self.recorder = Recorder(pool, self._recorded)
-        self.alone = True
         self.news = True
         self.changed: set[UUID] = set()
         self.wake = asyncio.Event()
         self.clock = asyncio.get_running_loop().time
-        self.ticked_at = 0.0
+        self.ticked_at = self.beaten_at = -inf
 
     async def run(self) -> None:
         """Work until cancelled."""
-        loops: list[Callable[[], Awaitable[None]]] = [self._listen, self._round]
         try:
-            await _until_done(self._beat)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.recorder.run())
-                group.create_task(_forever(self._beat_later))
-                for step in loops:
-                    group.create_task(_forever(step))
+                group.create_task(_again_and_again(self._listen))
+                group.create_task(_again_and_again(self._round))
         finally:
             await self._stop()
 
@@ -137,16 +114,16 @@ class Sender:
             lane.leaving = True
         with contextlib.suppress(TimeoutError, *DATABASE_ERRORS):
             async with asyncio.timeout(GRACE):
-                if self.attempts:
-                    await asyncio.wait(self.attempts)
+                if self.tasks:
+                    await asyncio.wait(self.tasks)
                 await self.recorder.flush()
-        for task in self.attempts:
+        for task in self.tasks:
             task.cancel()
         for lane in self.lanes.values():
             lane.close()
         with contextlib.suppress(*DATABASE_ERRORS):
             async with self.pool.connection(timeout=1.0) as connection:
-                await connection.execute("DELETE FROM webhooks.senders WHERE id = %s", [self.id])
+                await self.leases.resign(connection)
 
     async def _listen(self) -> None:
         async with await database.connect(self.url, "webhooks-listen") as connection:
@@ -161,37 +138,6 @@ class Sender:
         self.news = True
         self.wake.set()
 
-    async def _beat_later(self) -> None:
-        await asyncio.sleep(BEAT)
-        await self._beat()
-
-    async def _beat(self) -> None:
-        """Say that this process lives, see what it has lost, and share what it has too much of."""
-        async with self.pool.connection() as connection:
-            await connection.execute(
-                "INSERT INTO webhooks.senders (id, alive_until)"
-                " VALUES (%s, clock_timestamp() + make_interval(secs => %s))"
-                " ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
-                (self.id, LEASE),
-            )
-            cursor = await connection.execute(
-                "SELECT (SELECT count(*) FROM webhooks.senders"
-                "         WHERE alive_until > clock_timestamp()),"
-                " (SELECT count(*) FROM webhooks.queues"
-                "   WHERE owner IS NOT NULL OR wake <= clock_timestamp()),"
-                " ARRAY(SELECT endpoint_id FROM webhooks.queues WHERE owner = %s)",
-                [self.id],
-            )
-            row = await cursor.fetchone()
-        assert row is not None
-        senders, active, owned = row
-        self.alone = senders <= 1
-        for id in self.lanes.keys() - set(owned):
-            self._abandon(self.lanes.pop(id))
-        share = -(-active // max(senders, 1))
-        for lane in list(self.lanes.values())[share + 1 :]:
-            lane.leaving = True
-
     async def _round(self) -> None:
         """Wait until there may be something to do, and do it."""
         with contextlib.suppress(TimeoutError):
@@ -203,6 +149,9 @@ class Sender:
         ticked = now - self.ticked_at >= TICK
         try:
             async with self.pool.connection() as connection:
+                if now - self.beaten_at >= BEAT:
+                    await self._beat(connection)
+                    self.beaten_at = now
                 if self.changed:
                     await self._refresh(connection)
                 if news or ticked:
@@ -215,12 +164,26 @@ class Sender:
             self.news = True
             raise
 
+    async def _beat(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Say that this process lives, see what it has lost, and share what it has too much of."""
+        standing = await self.leases.beat(connection)
+        for id in self.lanes.keys() - standing.owned:
+            self._abandon(self.lanes.pop(id))
+        # Taken by a claim whose answer got lost.
+        if strays := standing.owned - self.lanes.keys():
+            await self.leases.release(connection, list(strays))
+        for lane in list(self.lanes.values())[standing.share + 1 :]:
+            lane.leaving = True
+
     async def _refresh(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Take in what has changed at endpoints that this process has."""
-        changed = [id for id in self.changed if id in self.lanes]
-        rows = await configurations(connection, changed) if changed else {}
-        self.changed.difference_update(changed)
-        self.changed &= self.lanes.keys()
+        changed = self.lanes.keys() & self.changed
+        self.changed.clear()
+        try:
+            rows = await configurations(connection, list(changed)) if changed else {}
+        except DATABASE_ERRORS:
+            self.changed |= changed
+            raise
         for id in changed:
             lane = self.lanes[id]
             lane.paused_until = 0.0
@@ -233,10 +196,7 @@ class Sender:
                 self._pump(lane)
 
     async def _claim(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        room = MOST_LANES - len(self.lanes)
-        most = room if self.alone else min(room, SHARED_CLAIM)
-        cursor = await connection.execute("SELECT webhooks.claim(%s, %s)", (self.id, most))
-        claimed = [id for (id,) in await cursor.fetchall()]
+        claimed = await self.leases.claim(connection, len(self.lanes))
         new = [id for id in claimed if id not in self.lanes]
         if not new:
             return
@@ -248,7 +208,7 @@ class Sender:
                 lane.configure(rows[id], self.vault, self.guard, self.context)
             else:
                 lane.leaving = True
-        if not self.alone:
+        if not self.leases.alone:
             self._hear("")
 
     async def _feed(self, connection: psycopg.AsyncConnection[Any], *, everybody: bool) -> None:
@@ -262,19 +222,12 @@ class Sender:
             return
         for lane in hungry:
             lane.look = False
-        held = [id for lane in hungry for id in lane.held]
         rooms = [ROOM - len(lane.held) for lane in hungry]
-        cursor = connection.cursor(row_factory=tuple_row, binary=True)
-        await cursor.execute(FEED, ([lane.id for lane in hungry], rooms, self.id, held))
-        rows = await cursor.fetchall()
-        messages = await _messages(connection, {(row[2], row[3]) for row in rows})
-        fed: dict[UUID, list[Delivery]] = {lane.id: [] for lane in hungry}
-        for id, endpoint_id, position, name, failures in rows:
-            fed[endpoint_id].append(Delivery(id, failures, messages[position, name]))
+        found = await due(connection, self.leases.id, hungry)
         for lane, room in zip(hungry, rooms, strict=True):
             if lane.open:
-                lane.hold(fed[lane.id])
-                lane.look |= len(fed[lane.id]) == room
+                lane.hold(found[lane.id])
+                lane.look |= len(found[lane.id]) == room
                 self._pump(lane)
 
     async def _release(self, connection: psycopg.AsyncConnection[Any], now: float) -> None:
@@ -292,7 +245,7 @@ class Sender:
                 idle.append(lane.id)
                 self.lanes.pop(lane.id).close()
         if idle:
-            await connection.execute("SELECT webhooks.release(%s, %s)", (self.id, idle))
+            await self.leases.release(connection, idle)
 
     def _abandon(self, lane: Lane) -> None:
         """Another process has taken the endpoint: begin nothing more."""
@@ -312,9 +265,12 @@ class Sender:
                 self.crowded[lane] = None
                 return
             self.in_flight += 1
-            task = asyncio.create_task(self._attempt(lane, lane.take(now)))
-            self.attempts.add(task)
-            task.add_done_callback(self.attempts.discard)
+            self._begin(self._attempt(lane, lane.take(now)))
+
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> None:
         at, began = utc_now(), self.clock()
@@ -347,14 +303,9 @@ class Sender:
             outcome.lane.held.discard(outcome.delivery.id)
             outcome.lane.look = True
         for id in dead:
-            if id in self.lanes:
-                task = asyncio.create_task(self._disable_dead(self.lanes[id]))
-                self.attempts.add(task)
-                task.add_done_callback(self.attempts.discard)
+            if id in self.lanes and self.lanes[id].open:
+                self._begin(self._disable(self.lanes[id], DisabledBecause.FAILING))
         self.wake.set()
-
-    async def _disable_dead(self, lane: Lane) -> None:
-        await self._disable(lane, DisabledBecause.FAILING)
 
     async def _disable(self, lane: Lane, reason: DisabledBecause) -> bool:
         """Disable an endpoint, in the log; False when the log cannot be reached now."""
@@ -371,29 +322,13 @@ class Sender:
         return True
 
 
-async def _messages(
-    connection: psycopg.AsyncConnection[Any], wanted: set[tuple[int, str]]
-) -> dict[tuple[int, str], Message]:
-    if not wanted:
-        return {}
-    cursor = connection.cursor(row_factory=tuple_row, binary=True)
-    positions = sorted({position for position, _ in wanted})
-    await cursor.execute(codec.SELECT + " WHERE position = ANY (%s)", [positions])
-    events = {row[0]: StoredEvent(*row) for row in await cursor.fetchall()}
-    return {(at, name): Message(events[at], name) for at, name in wanted}
-
-
-async def _until_done(step: Callable[[], Awaitable[None]]) -> None:
+async def _again_and_again(step: Callable[[], Awaitable[None]]) -> None:
     pause = 0.1
     while True:
         try:
-            return await step()
+            await step()
+            pause = 0.1
         except DATABASE_ERRORS as error:
             log.warning("webhooks.interrupted", error=type(error).__name__)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, 5.0)
-
-
-async def _forever(step: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await _until_done(step)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)

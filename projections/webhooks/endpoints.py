@@ -1,4 +1,4 @@
-"""Webhook endpoints as people look at them. Figures come from the deliveries, which are no events."""
+"""Webhook endpoints as people look at them; figures come from deliveries, which are no events."""
 
 from datetime import datetime
 from typing import Any

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from datetime import date
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.kernel import DomainEvent
+from infrastructure import database
+from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.read_models import folding, registry
 from projections.kernel import Rows, Table
 from tests.infrastructure.read_side import (
@@ -353,3 +356,29 @@ def test_what_a_projector_held_is_free_when_it_ends(database_url):
                 process.send_signal(signal.SIGINT)
                 process.wait(5)
             assert owners(admin) == {}
+
+
+def test_what_a_crash_of_the_server_loses_is_folded_again(server_directory):
+    server = EmbeddedPostgres(server_directory / uuid4().hex)
+    server.start()
+    url = server.url()
+
+    async def crash() -> None:
+        await enrolled(url)
+        async with projecting(url):
+            for _ in range(2):
+                # Folded rows are committed without waiting for the disk: some get lost.
+                write(url, opened(300))
+                await until(url, lambda now: now["accounts"].position > 0)
+                server.process.kill()
+                server.start()
+            write(url, opened(10))
+            await caught_up(url)
+
+    try:
+        database.migrate(url)
+        asyncio.run(crash())
+        with administering(url) as admin:
+            assert everything(admin) == plainly(url, admin)
+    finally:
+        server.stop()

@@ -1,6 +1,7 @@
 """From folded rows to statements and tables, and what can be asked about them."""
 
 import asyncio
+import json
 from datetime import date
 from decimal import Decimal
 
@@ -119,7 +120,7 @@ def test_a_batch_is_a_handful_of_statements():
     [("a\0b", "a\ufffdb"), ("\\u0000", "\\u0000"), ("\\\0", "\\\ufffd"), ("\\\\\0", "\\\\\ufffd")],
 )
 def test_what_no_text_of_the_database_can_hold_is_replaced(text, kept):
-    assert flush.encode(kept).decode() == flush.json(text)
+    assert json.loads(flush.json(text)) == kept
 
 
 def test_the_shape_follows_the_tables_and_nothing_else():

@@ -3,13 +3,20 @@
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from projections.kernel import Query, ReadModel, Table
+from domain.kernel import EVENTS, Retired
+from infrastructure.event_log.codec import decode
+from projections.kernel import Query, ReadModel, Rows, Table
 from projections.tables import column
-from tests.rooms import ACCOUNTS, DAYS, Account, Accounts, Deposits
+from tests.rooms import ACCOUNTS, DAYS, NOW, Account, Accounts, Deposits
+
+STATE = (
+    b'{"owner": "Bob", "timestamp": "2030-01-01T12:00:00Z", "actor": "ann",'
+    b' "correlation_id": "request-1", "causation_id": null}'
+)
 
 
 class Colour(StrEnum):
@@ -77,14 +84,44 @@ def test_a_read_model_that_cannot_be_is_refused(differently):
         declare(**differently)
 
 
-def test_a_read_model_wants_its_events_and_those_that_move_the_versions_of_its_rows():
-    assert list(Deposits.interests) == ["test.account.deposited"]
-    assert set(Accounts.interests) == {
-        f"test.account.{name}"
-        for name in ("opened", "deposited", "renamed", "tagged", "looked", "closed")
-    }
-    assert not Accounts.interests["test.account.looked"].folded
-    assert Accounts.interests["test.account.looked"].versions == (ACCOUNTS,)
+@pytest.fixture
+def retired():
+    """Two events of accounts that nothing decides any more."""
+    before = dict(EVENTS)
+
+    class Branded(Retired, of=Account):
+        """What renaming was called once."""
+
+        TOPIC = "test.account.branded"
+        superseded_by = Account.Renamed
+        owner: str
+
+    class Audited(Retired, of=Account):
+        """What nothing is read as any more."""
+
+        TOPIC = "test.account.audited"
+
+    yield
+    EVENTS.clear()
+    EVENTS.update(before)
+
+
+def test_a_read_model_wants_its_events_and_those_that_move_the_versions_of_its_rows(retired):
+    assert list(Deposits().interests) == ["test.account.deposited"]
+    wanted = Accounts().interests
+    names = ("opened", "deposited", "renamed", "tagged", "looked", "closed", "branded", "audited")
+    assert set(wanted) == {f"test.account.{name}" for name in names}
+    assert all(interest.versions == (ACCOUNTS,) for interest in wanted.values())
+    unfolded = {topic for topic, interest in wanted.items() if not interest.folded}
+    assert unfolded == {"test.account.looked", "test.account.audited"}
+
+
+def test_a_retired_event_is_folded_as_what_it_is_read_as(retired):
+    event = decode("test.account.branded", uuid4(), 2, "demo", STATE)
+    rows = Rows(Accounts.tables)
+    Accounts().fold(event, rows, 7, NOW)
+    ((row,),) = rows.take()
+    assert (row.sets["owner"], row.sets["version"]) == ("Bob", 2)
 
 
 @pytest.mark.parametrize(

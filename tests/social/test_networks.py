@@ -367,10 +367,10 @@ def test_what_cannot_be_cut_and_does_not_fit_is_refused(text):
 def test_time_stays_linear_on_hostile_text(unit):
     def seconds(size: int) -> float:
         text = (unit * size)[:size]
-        started = time.perf_counter()
+        started = time.process_time()
         preflight(X, text)
         compose(text, ["a"], ["b"])
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert seconds(5_000) < 0.05
     assert seconds(40_000) < 0.4

@@ -70,7 +70,7 @@ NETWORKS = st.sampled_from(Network)
 
 
 def addresses(text: str) -> set[str]:
-    return {word.strip("().,!?") for word in text.split() if "://" in word}
+    return {word.strip("().,;:!?") for word in text.split() if "://" in word}
 
 
 def graphemes(text: str) -> list[str]:
@@ -261,10 +261,10 @@ def test_every_network_has_a_style_within_its_rules():
 
 def test_a_short_post_costs_little():
     optimise("New luxury collection! #Fashion", X, ["Fashion", "Style"], ["vogue"])
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(1_000):
         optimise("New luxury collection! #Fashion", X, ["Fashion", "Style"], ["vogue"])
-    assert time.perf_counter() - started < 0.4
+    assert time.process_time() - started < 0.4
 
 
 @pytest.mark.parametrize(
@@ -290,6 +290,6 @@ def test_a_short_post_costs_little():
 def test_hostile_text_costs_no_more_than_long_text(unit):
     text = (unit * 5_000)[:5_000]
     for network in Network:
-        started = time.perf_counter()
+        started = time.process_time()
         optimise(text, network, ["tag"] * 30, ["name"] * 30)
-        assert time.perf_counter() - started < 0.5
+        assert time.process_time() - started < 0.5

@@ -24,10 +24,10 @@ from application.webhooks.endpoints import (
     ChangeEndpoint,
     EndpointChange,
     EndpointRequest,
+    NewSecret,
     RegisterEndpoint,
     RotateSecret,
 )
-from application.webhooks.endpoints import NewSecret
 from domain.social.posts import Post
 from domain.webhooks.endpoints import WebhookEndpoint
 from infrastructure import database
@@ -202,9 +202,7 @@ class House:
 
     async def change(self, id: UUID, command: Any, *, tenant: str = "demo") -> int:
         """Where the log stands afterwards."""
-        answer = await self.desk(tenant).change(
-            WebhookEndpoint, id, command, lambda _: Nothing()
-        )
+        answer = await self.desk(tenant).change(WebhookEndpoint, id, command, lambda _: Nothing())
         return answer.position or 0
 
     async def post(self, *, tenant: str = "demo", content: str = "Hello") -> UUID:

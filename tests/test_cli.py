@@ -1,0 +1,110 @@
+"""The command line: what it prints, and one line for whatever cannot be."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from infrastructure.tokens import Tokens
+
+TIDINGS = Path(sys.executable).parent / "tidings"
+SECRET = "a secret of the tests that is long enough"
+
+
+def tidings(*arguments, **environment):
+    return subprocess.run(
+        [TIDINGS, *map(str, arguments)],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_token_and_nothing_else(tmp_path):
+    done = tidings(
+        *("--data-dir", tmp_path, "token", "--role", "developer", "--user", "ann", "--tenant", "acme"),
+        JWT_SECRET_KEY=SECRET,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    caller = Tokens(SECRET).verify(done.stdout.strip())
+    assert (caller.user, caller.role, caller.tenant) == ("ann", "developer", "acme")
+
+
+def test_secrets_are_made_once_and_for_the_owner_alone(tmp_path):
+    token = ("--data-dir", tmp_path, "token", "--role", "admin", "--user", "ann")
+    assert tidings(*token).returncode == 0
+    kept = tmp_path / "secrets" / "jwt_secret_key"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    before = kept.read_text()
+    assert tidings(*token).returncode == 0
+    assert kept.read_text() == before
+
+
+def test_the_specification_is_printed():
+    done = tidings("openapi")
+    assert done.returncode == 0
+    assert orjson.loads(done.stdout)["info"]["title"] == "Tidings"
+
+
+@pytest.fixture
+def taken_port():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "names"),
+    [
+        (["serve"], {"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL"),
+        (["serve"], {"DATABASE_URL": "postgresql://nobody:hush@127.0.0.1:1/x"}, "DATABASE_URL"),
+        (["serve"], {"REDIS_URL": "localhost:6379"}, "REDIS_URL"),
+        (["serve", "--port", "0"], {"RATE_LIMIT_PROFILE": "none"}, "RATE_LIMIT_PROFILE"),
+        (["serve", "--port", "0"], {"ALLOW_PRIVATE_NETWORKS": "10.0.0.0/33"}, "ALLOW_PRIVATE"),
+        (["serve", "--port", "0"], {"JWT_SECRET_KEY": "short"}, "JWT_SECRET_KEY"),
+        (["serve", "--host", "nowhere.invalid"], {}, "nowhere.invalid"),
+        (["token", "--role", "admin", "--user", "x", "--tenant", "Not A Slug"], {}, "tenant"),
+        (["replay", "--from", "5", "--to", "2"], {}, "--to 2"),
+        (["replay", "--at", "yesterday"], {}, "yesterday"),
+        (["replay", "--stream", "x"], {}, "x"),
+        (["state", "nonsense"], {}, "nonsense"),
+        (["projections", "rebuild", "nothing"], {}, "nothing"),
+    ],
+)
+def test_what_cannot_be_is_one_line_that_names_it(tmp_path, arguments, environment, names):
+    tmp_path.chmod(0o711)
+    done = tidings("--data-dir", tmp_path / "data", *arguments, **environment)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert names in done.stderr
+    assert "hush" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_named(tmp_path, taken_port):
+    done = tidings("--data-dir", tmp_path, "serve", "--port", taken_port)
+    assert done.returncode == 1
+    assert str(taken_port) in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unusable_directory_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    done = tidings("--data-dir", tmp_path / "file", "serve", "--port", 0)
+    assert done.returncode == 1
+    assert str(tmp_path / "file") in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["token", "--role", "king", "--user", "x"], ["work", "--only", "nothing"], ["x"]]
+)
+def test_wrong_usage_is_status_2(tmp_path, arguments):
+    assert tidings("--data-dir", tmp_path, *arguments).returncode == 2
