@@ -10,10 +10,13 @@ from fastapi.telemetry import TelemetryConfig
 from api.errors import add_handlers
 from api.kernel import House, Router
 from api.middleware import Envelope
+from api.specifications import describe
 from api.wiring import ROUTERS
 from infrastructure import database, rate_limits
+from infrastructure.audit.recorder import Recorder
 from infrastructure.event_log.committer import Committer
 from infrastructure.event_log.log import EventLog
+from infrastructure.ledger.office import Office
 from infrastructure.rate_limits import RateLimiter
 from infrastructure.read_models.reading import reading
 from infrastructure.settings import Settings
@@ -51,6 +54,7 @@ def build(settings: Settings | None) -> FastAPI:
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
+    describe(app)
     return app
 
 
@@ -80,6 +84,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         reads = await stack.enter_async_context(reading(settings.read_url, pool))
         redis = rate_limits.connect(settings.redis_url)
         stack.push_async_callback(redis.aclose)
+        audit = Recorder(log.pool)
+        audit.start()
+        stack.push_async_callback(audit.close)
         yield House(
             settings=settings,
             log=log,
@@ -87,4 +94,6 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             redis=redis,
             limiter=RateLimiter(redis, settings.rate_limit_profile),
             tokens=Tokens(settings.jwt_secret, leeway=0),  # expired means expired
+            audit=audit,
+            ledger=Office(settings, log.pool),
         )

@@ -11,7 +11,7 @@ from application.kernel import NO_ANSWER, Desk
 from application.social.importing import ImportEngagement, ImportPost
 from application.social.networks import Receipt
 from application.social.posts import CreatePost
-from application.social.publishing import BeginEngagement, ReportEngagement
+from application.social.publishing import BeginEngagement, ReportEngagement, how_posted
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus
 from infrastructure.event_log.log import EventLog
@@ -99,10 +99,11 @@ async def _bring_in(log: EventLog, past: Past) -> None:
 
 
 def _report(text: str, outcomes: dict[Network, Outcome], at: datetime) -> ReportEngagement:
-    reports = {}
+    reports, posted = {}, {}
     for network, outcome in outcomes.items():
         assert outcome.network_post_id and outcome.url and outcome.at
         receipt = Receipt(outcome.network_post_id, outcome.url, outcome.at)
         figures, comments = grown(network, text, receipt, at)
         reports[network] = (figures, tuple(comments))
-    return ReportEngagement(reports=reports, at=at)
+        posted[network] = how_posted(text, outcome.at)
+    return ReportEngagement(reports=reports, at=at, posted=posted)

@@ -97,6 +97,17 @@ def answer_to(request: Request, error: Exception) -> Response:
             return problem(request, 500, "Something went wrong here.", code="internal_error")
 
 
+def reason_of(error: Exception) -> str:
+    """Why a request was refused, as a stable word or two: for the audit trail."""
+    match error:
+        case Refusal(reason=reason):
+            return reason
+        case HTTPException(status_code=status):
+            return str(getattr(error, "reason", None) or CODES.get(status, status))
+        case _:
+            return type(error).__name__
+
+
 def _refused(request: Request, refusal: Refusal) -> Response:
     status = next(STATUS[kind] for kind in type(refusal).__mro__ if kind in STATUS)
     code, message = refusal.reason, refusal.message

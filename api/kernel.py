@@ -21,11 +21,14 @@ from pydantic import BaseModel, ValidationError, create_model
 from redis.asyncio import Redis
 from starlette.types import Receive, Scope, Send
 
-from api.errors import answer_to
+from api.errors import answer_to, reason_of
+from api.noting import NOTED, note_origin, note_refusal
 from application.kernel import Answer, Command, Desk, Idempotency
 from domain.identity import Caller, Role
 from domain.kernel import Invalid, NotFound
+from infrastructure.audit.recorder import Recorder
 from infrastructure.event_log.log import EventLog
+from infrastructure.ledger.office import Office
 from infrastructure.rate_limits import Limit, RateLimiter, limit_key
 from infrastructure.read_models.reading import ReadSide
 from infrastructure.settings import Settings
@@ -103,6 +106,8 @@ class House:
     redis: Redis
     limiter: RateLimiter
     tokens: Tokens
+    audit: Recorder
+    ledger: Office
 
 
 def house(request: Request) -> House:
@@ -113,6 +118,7 @@ class Unauthenticated(HTTPException):
     """401 with the challenge that RFC 6750 asks for."""
 
     def __init__(self, reason: str) -> None:
+        self.reason = reason
         challenge = 'Bearer realm="tidings"'
         if reason != "missing":
             challenge += f', error="invalid_token", error_description="{reason}"'
@@ -238,6 +244,9 @@ class Route(APIRoute):
             response = await self._answer(request)
         except Exception as error:  # noqa: BLE001 - every fault has its answer, and its log line
             response = answer_to(request, error)
+            if response.status_code in NOTED:
+                reason = reason_of(error)
+                note_refusal(house(request).audit, request, self.id, response.status_code, reason)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -258,7 +267,10 @@ class Route(APIRoute):
         request.state.limit_headers = allowance.headers()
         if not allowance.allowed:
             raise HTTPException(429, "The rate limit is exceeded; try again later.")
-        return respond(await self.endpoint(**arguments))
+        result = await self.endpoint(**arguments)
+        if type(result) is Answer and result.position is not None:
+            note_origin(house(request).audit, request, caller)
+        return respond(result)
 
 
 def _made_by(annotation: Any) -> Callable[[Request], Awaitable[Any]] | None:
@@ -272,7 +284,8 @@ def _made_by(annotation: Any) -> Callable[[Request], Awaitable[Any]] | None:
 def _asked(query: type[BaseModel], request: Request) -> dict[str, Any]:
     """The query's parameters: lists by repetition or with commas."""
     given: dict[str, Any] = {}
-    for name, field in query.model_fields.items():
+    for inner, field in query.model_fields.items():
+        name = field.alias or inner
         values = request.query_params.getlist(name)
         if not values:
             continue

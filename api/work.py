@@ -9,11 +9,16 @@ from typing import Literal
 from api.app import open_log
 from api.wiring import POLICIES, READ_MODELS, jobs
 from application.social.publishing import Publishing
+from infrastructure.egress import EgressGuard
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off
+from infrastructure.ledger.sealing import sealer
 from infrastructure.networks.sandbox import SandboxNetworks
 from infrastructure.read_models.projector import Projector
+from infrastructure.read_models.requested import REBUILD, rebuilding
 from infrastructure.settings import Settings
+from infrastructure.webhooks.background import deliver
+from infrastructure.webhooks.signing import Vault
 
 Kind = Literal["projections", "webhooks", "jobs"]
 KINDS: tuple[Kind, ...] = ("projections", "webhooks", "jobs")
@@ -23,6 +28,7 @@ async def work(settings: Settings, only: Kind | None = None) -> None:
     """Do background work until cancelled; any number of processes share it."""
     kinds: dict[Kind, Callable[[Settings], Coroutine[None, None, None]]] = {
         "projections": _projections,
+        "webhooks": _webhooks,
         "jobs": _jobs,
     }
     async with asyncio.TaskGroup() as group:
@@ -43,13 +49,25 @@ async def work_until_signalled(settings: Settings, only: Kind | None = None) -> 
 
 
 async def _projections(settings: Settings) -> None:
-    await Projector(settings.database_url, READ_MODELS).run()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Projector(settings.database_url, READ_MODELS).run(), name="projector")
+        group.create_task(sealer(settings).run(), name="ledger")
+
+
+async def _webhooks(settings: Settings) -> None:
+    async with open_log(settings, "webhooks") as log:
+        vault, guard = Vault(settings.encryption_key), EgressGuard(settings.private_networks)
+        await deliver(settings.database_url, log, vault, guard)
 
 
 async def _jobs(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(settings, "jobs"))
-        app = queue(settings.database_url, jobs(Publishing(log, SandboxNetworks(log.pool))))
+        work = {
+            **jobs(Publishing(log, SandboxNetworks(log.pool))),
+            REBUILD: rebuilding(settings.database_url, READ_MODELS),
+        }
+        app = queue(settings.database_url, work)
         await asyncio.gather(
             work_off(app),
             ring(settings.database_url),

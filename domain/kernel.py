@@ -211,7 +211,7 @@ class Retired(Aggregate.Event):
     """An event that nothing decides any more, kept so that what was stored can be read.
 
     It stands in `domain/<context>/legacy.py` with its TOPIC and fields as they were, and names
-    `of` which aggregate it was. `superseded_by` is the event of today that says the same;
+    the `aggregate` that it was of. `superseded_by` is the event of today that says the same;
     `supersede(state)` turns the stored state (a dictionary of JSON) into that of its version
     `superseded_as`. Without a successor the event is read as itself and changes nothing.
     """
@@ -219,17 +219,17 @@ class Retired(Aggregate.Event):
     superseded_by: ClassVar[type[Aggregate.Event] | None] = None
     superseded_as: ClassVar[int] = 1
 
-    def __init_subclass__(cls, *, of: type[Aggregate], **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if not cls.__dict__.get("TOPIC", "").startswith(f"{of.TOPIC}."):
-            raise TypeError(f"{cls.__qualname__} needs a TOPIC that begins with {of.TOPIC}.")
-        if cls.TOPIC in EVENTS:
-            raise TypeError(f"{cls.TOPIC} is in use, so it cannot be retired")
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        topic, of = cls.__dict__.get("TOPIC", ""), cls.__dict__.get("aggregate")
+        if of is None or not topic.startswith(f"{of.TOPIC}."):
+            raise TypeError(f"{cls.__qualname__} needs its aggregate, and a TOPIC below that one's")
+        if topic in EVENTS:
+            raise TypeError(f"{topic} is in use, so it cannot be retired")
         successor = cls.superseded_by
         if successor is not None and successor.aggregate is not of:
             raise TypeError(f"{cls.__qualname__} is superseded by an event of another aggregate")
-        cls.aggregate = of
-        EVENTS[cls.TOPIC] = cls
+        EVENTS[topic] = cls
 
     @staticmethod
     def supersede(state: dict[str, Any]) -> None:

@@ -54,3 +54,6 @@ follower_failures = Counter(
     "tidings_follower_failures_total", "Batches that a follower could not handle", ["follower"]
 )
 jobs_done = Counter("tidings_jobs_total", "Jobs carried out", ["job", "outcome"])
+audit_dropped = Counter(
+    "tidings_audit_dropped_total", "Notes for the audit trail that could not be kept"
+)

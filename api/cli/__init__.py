@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from api.cli import house, reading, serving, showing, specifications
+from api.cli import house, reading, serving, showing, specifications, webhooks
 
 app = typer.Typer(
     name="tidings",
@@ -25,7 +25,9 @@ app.command()(reading.replay)
 app.command()(reading.state)
 app.command()(showing.demo)
 app.add_typer(showing.projections, name="projections")
+app.add_typer(webhooks.webhooks, name="webhooks")
 app.command()(specifications.openapi)
+app.command()(specifications.asyncapi)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -108,6 +109,16 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def say(text: str) -> None:
     """One line of result on standard output."""
     sys.stdout.write(text + "\n")
+
+
+def instant(text: str) -> datetime:
+    """An instant that an operator typed; without a zone it is UTC. Raises `Refused`."""
+    from domain.kernel import utc
+
+    try:
+        return utc(datetime.fromisoformat(text))
+    except ValueError:
+        raise Refused(f"{text} is not an instant such as 2026-01-31T12:00:00Z.") from None
 
 
 def token(

@@ -1,7 +1,6 @@
 """`tidings replay` and `tidings state`: the log, read by people."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,7 +8,7 @@ from uuid import UUID
 import orjson
 import typer
 
-from api.cli.house import DataDir, Refused, at_home, say, take_data_dir
+from api.cli.house import DataDir, Refused, at_home, instant, say, take_data_dir
 
 CHUNK = 2000
 """Rows that a replay holds at a time."""
@@ -38,7 +37,7 @@ def replay(
     values: list[Any] = [from_]
     for condition, value in (
         ("position <= %s", to),
-        ("recorded_at <= %s", _instant(at) if at else None),
+        ("recorded_at <= %s", instant(at) if at else None),
         ("stream_id = %s", _stream(stream) if stream else None),
         ("starts_with(topic, %s)", topic),
         ("tenant = %s", tenant),
@@ -98,7 +97,7 @@ def state(
 ) -> None:
     """Print an aggregate as it is, or was."""
     take_data_dir(data_dir)
-    stream_id, instant = _stream(stream), _instant(at) if at else None
+    stream_id, until = _stream(stream), instant(at) if at else None
     with at_home() as settings:
         import api.wiring  # noqa: F401 - so that every event class is known
         from domain.kernel import Aggregate, fold
@@ -109,10 +108,10 @@ def state(
             rows = connection.execute(
                 f"{SELECT} WHERE stream_id = %s AND (%s::bigint IS NULL OR version <= %s)"
                 " AND (%s::timestamptz IS NULL OR recorded_at <= %s) ORDER BY version",
-                (stream_id, version, version, instant, instant),
+                (stream_id, version, version, until, until),
             ).fetchall()
         if not rows:
-            raise Refused(f"There is no stream {stream}{' then' if instant else ''}.")
+            raise Refused(f"There is no stream {stream}{' then' if until else ''}.")
         if version is not None and rows[-1][2] < version:
             raise Refused(f"The stream {stream} ends at version {rows[-1][2]}.")
         try:
@@ -148,12 +147,3 @@ def _stream(text: str) -> UUID:
         return UUID(text.rpartition("_")[2])
     except ValueError:
         raise Refused(f"{text} is not the id of a stream.") from None
-
-
-def _instant(text: str) -> datetime:
-    from domain.kernel import utc
-
-    try:
-        return utc(datetime.fromisoformat(text))
-    except ValueError:
-        raise Refused(f"{text} is not an instant such as 2026-01-31T12:00:00Z.") from None

@@ -36,11 +36,14 @@ class Receipt:
 
 
 class RefusedByNetwork(Exception):
-    """The network said no, for certain: nothing was published."""
+    """The network said no, for certain: nothing was published.
 
-    def __init__(self, code: str, message: str) -> None:
+    `retry_after` (seconds) is set when the same may be taken later: the network wants a pause.
+    """
+
+    def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message, self.retry_after = code, message, retry_after
 
 
 class OutcomeUnknown(Exception):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from application.kernel import Job, Policy
-from application.social.connections import VERIFY_AGAIN, renew_at, renewal, verification
+from application.social.connecting import VERIFY_AGAIN, renew_at, renewal, verification
 from application.social.publishing import PUBLISHER, measure
 from domain.kernel import DomainEvent
 from domain.social.connections import Connection
@@ -19,6 +19,7 @@ def publish_when_due(event: Post.Scheduled | Post.Rescheduled) -> Iterable[Job]:
             "tenant": event.tenant,
             "post_id": event.originator_id.hex,
             "due": event.at.isoformat(),
+            "planned": int(event.at > event.timestamp),
         },
         at=event.at,
         lock=f"post:{event.originator_id}",

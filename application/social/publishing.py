@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from application.kernel import NO_ANSWER, Command, Desk, Job, Log
+from application.social.lateness import Plans, catch_up, is_late
 from application.social.networks import (
     OutcomeUnknown,
     Publication,
@@ -21,9 +22,10 @@ from application.social.networks import (
 )
 from application.social.posts import RecordOutcomes, RetryPost, StartPublication
 from domain.kernel import Conflict
-from domain.social.engagement import Comment, Engagement, Figures
+from domain.social.engagement import Comment, Engagement, Figures, Posted
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus, Post, PostStatus
+from domain.social.text import hashtags_in
 
 ASK_AGAIN = (5, 30, 120, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Seconds between questions about an outcome that is unknown; then it stays unconfirmed."""
@@ -45,16 +47,23 @@ class Publishing:
 
     log: Log
     networks: SocialNetworks
+    plans: Plans
 
     def desk(self, tenant: str, post_id: UUID, actor: str) -> Desk:
         return Desk(self.log, tenant, actor, correlation_id=post_id.hex, follows=False)
 
-    async def publish_post(self, tenant: str, post_id: str, due: str) -> Iterable[Job]:
-        """The scheduled instant has come."""
-        id = UUID(post_id)
+    async def publish_post(
+        self, tenant: str, post_id: str, due: str, planned: int = 0
+    ) -> Iterable[Job]:
+        """The scheduled instant has come; a `planned` one may have passed long ago."""
+        id, at = UUID(post_id), datetime.fromisoformat(due)
         desk = self.desk(tenant, id, PUBLISHER)
+        if planned and is_late(at):
+            post = await desk.get(Post, id)
+            if post.status is PostStatus.SCHEDULED and post.scheduled_for == at:
+                return [late_posts(tenant)]
         try:
-            post = await desk.carry_out(Post, id, StartPublication(due=datetime.fromisoformat(due)))
+            post = await desk.carry_out(Post, id, StartPublication(due=at))
         except Conflict:
             post = await desk.get(Post, id)
             if post.status is not PostStatus.PUBLISHING:
@@ -62,6 +71,11 @@ class Publishing:
             # An earlier run died between intention and outcome: ask before anything else.
             return await self.settle_post(tenant, post_id, 0)
         return await self._attempt(desk, post)
+
+    async def catch_up(self, tenant: str) -> Iterable[Job]:
+        """There has been no publishing for a while."""
+        desk = Desk(self.log, tenant, PUBLISHER, correlation_id="catch-up", follows=False)
+        return [late_posts(tenant)] if await catch_up(self.plans, desk) else []
 
     async def settle_post(self, tenant: str, post_id: str, asked: int) -> Iterable[Job]:
         """Ask the networks whose outcome is unknown; publish again only what is surely missing."""
@@ -85,8 +99,10 @@ class Publishing:
         out = {n: o for n, o in post.outcomes.items() if o.network_post_id}
         reports = await asyncio.gather(*(self._measure(post, n, o) for n, o in out.items()))
         known = {n: report for n, report in zip(out, reports, strict=True) if report}
+        at = datetime.now(UTC)
         if known:
-            await _report(desk, id, ReportEngagement(reports=known, at=datetime.now(UTC)))
+            posted = {n: how_posted(post.texts[n], out[n].at or at) for n in known}
+            await _report(desk, id, ReportEngagement(reports=known, at=at, posted=posted))
         return _next_measure(post, step + 1)
 
     async def _attempt(self, desk: Desk, post: Post) -> Iterable[Job]:
@@ -143,10 +159,11 @@ class ReportEngagement(Command):
 
     reports: dict[Network, tuple[Figures, tuple[Comment, ...]]]
     at: datetime
+    posted: dict[Network, Posted]
 
     def handle(self, engagement: Engagement) -> None:
         for network, (totals, comments) in self.reports.items():
-            engagement.report(network, self.at, totals)
+            engagement.report(network, self.at, totals, self.posted[network])
             engagement.receive(network, comments)
 
 
@@ -168,6 +185,16 @@ async def _report(desk: Desk, post_id: UUID, report: ReportEngagement) -> None:
         await desk.create(BeginEngagement(post_id=post_id, report=report), lambda _: NO_ANSWER)
     else:
         await desk.carry_out(Engagement, stream, report)
+
+
+def how_posted(text: str, at: datetime) -> Posted:
+    """How `text` went out at `at`: its hashtags each once, in lower case."""
+    return Posted(at, tuple(dict.fromkeys(tag.lower() for tag in hashtags_in(text))))
+
+
+def late_posts(tenant: str) -> Job:
+    """Find new places for what is late, in the order in which it was due."""
+    return Job("social.catch_up", {"tenant": tenant}, lock=f"catch_up:{tenant}")
 
 
 def publication(post: Post, network: Network) -> Publication:

@@ -202,7 +202,7 @@ def _created(event: Post.Drafted) -> PostCreated:
     )
 
 
-def _rescheduled(event: Post.Rescheduled) -> PostRescheduled:
+def _rescheduled(event: Post.Rescheduled | Post.Scheduled) -> PostRescheduled:
     return PostRescheduled(post_id=_id(event), scheduled_for=event.at)
 
 
@@ -220,8 +220,8 @@ def _failed(event: Post.Failed) -> PostFailed:
     return PostFailed(post_id=_id(event), error_message=event.message, failed_at=event.timestamp)
 
 
-def _not_on_creation(event: Post.Failed) -> bool:
-    """What fails on creation has said so in the status there."""
+def _not_on_creation(event: Post.Event) -> bool:
+    """What becomes of a post on its creation has been said by its status there."""
     return event.originator_version > 2
 
 
@@ -231,7 +231,7 @@ def _withdrawn(event: Post.Withdrawn) -> PostWithdrawn:
 
 EMISSIONS: Emissions = {
     Post.Drafted: [Emission(POST_CREATED, _created)],
-    Post.Scheduled: INTERNAL,
+    Post.Scheduled: [Emission(POST_RESCHEDULED, _rescheduled, when=_not_on_creation)],
     Post.Rescheduled: [Emission(POST_RESCHEDULED, _rescheduled)],
     Post.Withdrawn: [Emission(POST_WITHDRAWN, _withdrawn)],
     Post.PublicationStarted: INTERNAL,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 
 from application.email import webhooks as email
 from application.files import webhooks as files
@@ -12,6 +13,7 @@ from application.social import webhooks as social
 from application.support import webhooks as support
 from application.webhooks import webhooks as endpoints
 from application.webhooks.public import Emission, Emissions, Webhook
+from domain.kernel import EVENTS, Retired
 
 CONTEXTS = (social, email, support, payments, notifications, reports, files, endpoints)
 
@@ -28,7 +30,16 @@ EMISSIONS: Emissions = {
 BY_TOPIC: Mapping[str, Sequence[Emission]] = {
     kind.TOPIC: said for kind, said in EMISSIONS.items() if isinstance(said, Sequence)
 }
-"""The public ones, by the name under which the log keeps the event."""
+"""The public ones, by the name of the event."""
+
+
+@cache
+def said_by(topic: str) -> Sequence[Emission]:
+    """What an event says that the log keeps under this name, be it one of earlier releases."""
+    kind = EVENTS.get(topic)
+    while kind is not None and issubclass(kind, Retired) and kind.superseded_by is not None:
+        kind = kind.superseded_by
+    return BY_TOPIC.get(kind.TOPIC, ()) if kind is not None else ()
 
 
 def matching(patterns: Iterable[str]) -> frozenset[str]:

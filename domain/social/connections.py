@@ -148,9 +148,15 @@ class Connection(Aggregate, topic="social.connection"):
             self._refused(self.network, connection_id, provider, account_id, code, message)
 
     def refresh(self, connection_id: UUID, expires_at: datetime | None) -> None:
-        """Note new tokens."""
-        if connection_id in self.accounts:
-            self._refreshed(self.network, connection_id, expires_at)
+        """Note new tokens; several processes may tell of the same ones."""
+        known = self.accounts.get(connection_id)
+        if known is None or (
+            known.status is ConnectionStatus.ACTIVE
+            and expires_at is not None
+            and known.link.expires_at == expires_at
+        ):
+            return
+        self._refreshed(self.network, connection_id, expires_at)
 
     def expire(self, connection_id: UUID, reason: str) -> None:
         """Note that the network takes these credentials no more, and new ones cannot be had."""

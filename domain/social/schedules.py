@@ -54,7 +54,10 @@ class Move:
 
 
 class Schedule(Aggregate, topic="social.schedule"):
-    """What was planned for a number of posts. The posts themselves decide what becomes of them."""
+    """What was planned for a number of posts. The posts themselves decide what becomes of them.
+
+    `conflicts` counts moments that were passed over because another post was too close.
+    """
 
     class Planned(Aggregate.Created):
         TOPIC = "social.schedule.planned"
@@ -64,6 +67,7 @@ class Schedule(Aggregate, topic="social.schedule"):
         starts_at: datetime
         ends_at: datetime
         slots: tuple[Slot, ...]
+        conflicts: int
 
     class Moved(Aggregate.Event):
         TOPIC = "social.schedule.moved"
@@ -85,7 +89,9 @@ class Schedule(Aggregate, topic="social.schedule"):
         starts_at: datetime,
         ends_at: datetime,
         slots: tuple[Slot, ...],
+        conflicts: int,
     ) -> None:
+        self.conflicts = conflicts
         self.strategy, self.frequency, self.timezone = strategy, frequency, timezone
         self.starts_at, self.ends_at = starts_at, ends_at
         self.slots = {slot.post_id: slot for slot in slots}

@@ -52,8 +52,8 @@ _encode = msgspec.json.Encoder().encode
 def _fields(kind: type[DomainEvent]) -> tuple[tuple[str, ...], Any]:
     hints = typing.get_type_hints(kind)
     names = tuple(f.name for f in dataclasses.fields(kind) if f.name not in COLUMNS)
-    shape = typing.TypedDict(kind.__name__, {name: hints[name] for name in names})  # type: ignore[misc]
-    return names, shape
+    state = {name: hints[name] for name in names} | {VERSION_KEY: typing.NotRequired[int]}
+    return names, typing.TypedDict(kind.__name__, state)  # type: ignore[operator]
 
 
 @cache
@@ -81,6 +81,8 @@ def _today(kind: type[DomainEvent]) -> type[DomainEvent]:
 
 
 def _upcast(kind: type[DomainEvent], raw: dict[str, Any], since: int) -> None:
+    if since > kind.class_version:
+        raise ValueError(f"version {since} of the event is of a later release")
     for version in range(since, kind.class_version):
         getattr(kind, f"upcast_v{version}_v{version + 1}")(raw)
     if issubclass(kind, Retired) and kind.superseded_by is not None:
@@ -146,6 +148,8 @@ def decode(topic: str, stream_id: UUID, version: int, tenant: str, state: bytes)
     try:
         kind, read = _decoder(EVENTS[topic])
         values = read(state)
+        if VERSION_KEY in values:  # today's own has none by now
+            raise ValueError(f"version {values[VERSION_KEY]} of the event is of a later release")
     except (KeyError, msgspec.MsgspecError, AttributeError, TypeError, ValueError) as error:
         raise UnreadableEvent(f"{topic}, stream {stream_id}, version {version}: {error}") from error
     values["originator_id"] = stream_id

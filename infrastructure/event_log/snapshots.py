@@ -105,6 +105,7 @@ class _Thawing(pickle.Unpickler):
             return super().find_class(module, name)
         if module == self.own or module.startswith("domain."):
             found = super().find_class(module, name)
-            if isinstance(found, type) and (is_dataclass(found) or issubclass(found, Enum)):
-                return found
+            if isinstance(found, type) and not issubclass(found, Aggregate):
+                if is_dataclass(found) or issubclass(found, Enum):
+                    return found
         raise UnusableSnapshot(f"{module}.{name} is no part of a state")

@@ -23,6 +23,7 @@ from infrastructure import database, metrics
 from infrastructure.ledger import entries, proofs, tree
 from infrastructure.ledger.checkpoints import Checkpoint, Keys, NotTrusted, Signer, parse
 from infrastructure.ledger.tree import Growing
+from infrastructure.settings import Settings
 
 log = structlog.get_logger()
 
@@ -130,6 +131,23 @@ class Sealer:
         if growing.root != head.root:
             raise LedgerBroken(f"what is kept of the tree is not the one sealed at {head.size}")
         return growing
+
+
+def public_keys(settings: Settings) -> list[bytes]:
+    """Whose seals and checkpoints count here: the present key, then those of former secrets."""
+    secrets = (settings.encryption_key, *settings.older_encryption_keys)
+    return [Signer(each).public for each in secrets]
+
+
+def kept_in(settings: Settings) -> Path:
+    """The directory of the heads that were signed here."""
+    return settings.data_dir / "ledger"
+
+
+def sealer(settings: Settings) -> Sealer:
+    """The sealer of this installation."""
+    former = tuple(public_keys(settings)[1:])
+    return Sealer(settings.database_url, Signer(settings.encryption_key), kept_in(settings), former)
 
 
 async def _own(connection: AsyncConnection[Any]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 import orjson
@@ -141,7 +141,7 @@ class Line:
         base = self.app.login_url if login else self.app.base_url
         url = path if path.startswith(("http://", "https://")) else base + path
         if query:
-            url += ("&" if "?" in url else "?") + urlencode(query)
+            url += ("&" if "?" in url else "?") + urlencode(query, quote_via=quote)
         if files is not None:
             body = httpx.Request("POST", "http://body.invalid", data=dict(form or {}), files=files)
             content, sent["content-type"] = body.read(), body.headers["content-type"]

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from application.social.accounts import Identity
 from application.social.networks import Publication, Receipt
@@ -65,7 +65,7 @@ class Twitter(Api):
             app.id, app.secret, self.credentials["access_token"], self.credentials["token_secret"]
         )
         if query:
-            path += "?" + urlencode(query)
+            path += "?" + urlencode(query, quote_via=quote)
         files = request.get("files")
         header = signer.header(method, app.base_url + path, None if files else form)
         return await self.ask(method, path, form=form, headers={"authorization": header}, **request)

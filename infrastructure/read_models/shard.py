@@ -16,10 +16,9 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import psycopg
@@ -30,8 +29,9 @@ from infrastructure.event_log.codec import StoredEvent, decoded
 from infrastructure.read_models import flush, registry
 from infrastructure.read_models.folding import POISON
 from infrastructure.read_models.tables import columns, quoted
-from projections.kernel import ReadModel, Row, Rows, Table
-from projections.rows import Fate, Key, Statement
+from infrastructure.read_models.watch import NotShareable, Watch, WatchedRow
+from projections.kernel import ReadModel, Row, Rows
+from projections.rows import Fate, Statement
 from projections.tables import Column
 
 STRIDE = 50_000
@@ -65,10 +65,6 @@ class Task:
     upto: int
 
 
-class NotShareable(Exception):
-    """What one shard does to a row depends on what another does: one worker must do it all."""
-
-
 class Stopped(Exception):
     """Whoever started the work does not want it any more."""
 
@@ -79,72 +75,6 @@ class Unfoldable(Exception):
     def __init__(self, account: dict[str, Any]) -> None:
         super().__init__(account)
         self.account = account
-
-
-@dataclass(slots=True)
-class Watch:
-    """Whether shards may be folded apart: each table holds either rows that belong to one stream
-    (whose id leads the key) and are touched by it alone, or rows to which all only add."""
-
-    stream: UUID | None = None
-    uses: dict[str, str] = field(default_factory=dict)
-
-    def touched(self, row: Row) -> None:
-        if row.key[1] != self.stream:
-            raise NotShareable(row.table.name)
-        self._use(row, "by one stream")
-
-    def added(self, row: Row) -> None:
-        if row.key[1] != self.stream:
-            if not row.table.grows_from_nothing:
-                raise NotShareable(row.table.name)
-            self._use(row, "by all")
-
-    def _use(self, row: Row, use: str) -> None:
-        if self.uses.setdefault(row.table.name, use) != use:
-            raise NotShareable(row.table.name)
-
-
-class WatchedRow(Row):
-    """A row that tells `watch` what is done to it."""
-
-    __slots__ = ("watch",)
-
-    def __init__(self, table: Table, key: Key, watch: Watch) -> None:
-        super().__init__(table, key)
-        self.watch = watch
-
-    def insert(self, **values: Any) -> None:
-        self.watch.touched(self)
-        super().insert(**values)
-
-    def update(self, **values: Any) -> None:
-        self.watch.touched(self)
-        super().update(**values)
-
-    def put(self, **values: Any) -> None:
-        self.watch.touched(self)
-        super().put(**values)
-
-    def add(self, **amounts: Any) -> None:
-        self.watch.added(self)
-        super().add(**amounts)
-
-    def merge(self, **parts: Any) -> None:
-        self.watch.touched(self)
-        super().merge(**parts)
-
-    def append(self, **items: list[Any]) -> None:
-        self.watch.touched(self)
-        super().append(**items)
-
-    def note_version(self, version: int) -> None:
-        self.watch.touched(self)
-        super().note_version(version)
-
-    def delete(self) -> None:
-        self.watch.touched(self)
-        super().delete()
 
 
 def load(task: Task, report: Report) -> dict[str, str]:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from infrastructure.read_models import shard
-from infrastructure.read_models.shard import NotShareable, Stopped, Task, Unfoldable
+from infrastructure.read_models.shard import Stopped, Task, Unfoldable
+from infrastructure.read_models.watch import NotShareable
 
 WORTH_A_PROCESS = 20_000
 """Events from which on workers are processes: one takes about half a second to start."""

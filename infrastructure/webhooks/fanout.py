@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from application.webhooks.catalogue import BY_TOPIC, matching
-from domain.kernel import events_of
+from domain.kernel import events_of, stored_topics
 from domain.webhooks.endpoints import WebhookEndpoint
 from infrastructure.event_log.codec import StoredEvent, decoded
 from infrastructure.follower import Follower
@@ -70,6 +70,7 @@ class FanOut:
     def __init__(self) -> None:
         self._connection: AsyncConnection[Any] | None = None
         self._tenants: dict[str, Listeners] = {}
+        self._configuration = frozenset(stored_topics(CONFIGURATION))
 
     async def handle(self, connection: AsyncConnection[Any], events: Sequence[StoredEvent]) -> None:
         """Put in what the events say, and follow the endpoints' own."""
@@ -80,7 +81,7 @@ class FanOut:
         await self._remember(connection, {event.tenant for event in events})
         batch = Batch()
         for stored in events:
-            if stored.topic in CONFIGURATION:
+            if stored.topic in self._configuration:
                 await batch.put(connection)
                 await configure(connection, stored)
                 del self._tenants[stored.tenant]
@@ -90,7 +91,7 @@ class FanOut:
 
     def _match(self, stored: StoredEvent, batch: Batch) -> None:
         listeners = self._tenants[stored.tenant]
-        if not listeners or stored.topic not in BY_TOPIC:
+        if not listeners:
             return
         for emission in emissions(stored):
             webhook = emission.webhook
@@ -241,5 +242,5 @@ async def _remove(connection: AsyncConnection[Any], endpoint_id: UUID) -> None:
 
 def fanout() -> Follower:
     """The follower that turns events into deliveries."""
-    topics = tuple(CONFIGURATION | BY_TOPIC.keys())
+    topics = stored_topics(CONFIGURATION | BY_TOPIC.keys())
     return Follower(NAME, topics, FanOut().handle, batch=BATCH)

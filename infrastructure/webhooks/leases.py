@@ -10,8 +10,10 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from uuid_utils.compat import uuid4
 
-BEAT, LEASE = 3.0, 10.0
-"""Seconds between signs of life, and after which a sender counts as dead."""
+LEASE = 10.0
+"""Seconds without a sign of life after which a sender counts as dead."""
+BEATS = 3
+"""Signs of life within that time."""
 MOST = 2000
 """Endpoints that one sender has at once."""
 SHARED_CLAIM = 8
@@ -29,9 +31,15 @@ class Standing:
 class Leases:
     """One sender's. A sender that was paused for too long finds out at its next sign of life."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = LEASE) -> None:
         self.id: UUID = uuid4()
+        self.seconds = seconds
         self.alone = True
+
+    @property
+    def beat_every(self) -> float:
+        """Seconds between signs of life."""
+        return self.seconds / BEATS
 
     async def beat(self, connection: AsyncConnection[Any]) -> Standing:
         """Say that this sender lives."""
@@ -39,7 +47,7 @@ class Leases:
             "INSERT INTO webhooks.senders (id, alive_until)"
             " VALUES (%s, clock_timestamp() + make_interval(secs => %s))"
             " ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
-            (self.id, LEASE),
+            (self.id, self.seconds),
         )
         cursor = await connection.execute(
             "SELECT (SELECT count(*) FROM webhooks.senders"

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 
-from application.webhooks.catalogue import BY_TOPIC
+from application.webhooks.catalogue import said_by
 from application.webhooks.public import Emission
 from domain.kernel import DomainEvent
 from infrastructure.event_log.codec import StoredEvent, decoded
@@ -46,7 +46,7 @@ def position_of(delivery_id: UUID) -> int:
 
 def emissions(stored: StoredEvent) -> Sequence[Emission]:
     """What a stored event says in public. Raises `UnreadableEvent`."""
-    said = BY_TOPIC.get(stored.topic, ())
+    said = said_by(stored.topic)
     if all(emission.is_unconditional for emission in said):
         return said
     event = decoded(stored)
@@ -55,7 +55,7 @@ def emissions(stored: StoredEvent) -> Sequence[Emission]:
 
 def body(stored: StoredEvent, name: str) -> bytes:
     """The JSON of a message. Raises `UnreadableEvent`, `Unspeakable`."""
-    for emission in BY_TOPIC.get(stored.topic, ()):
+    for emission in said_by(stored.topic):
         if emission.webhook.name == name:
             return render(decoded(stored), emission)
     raise Unspeakable(f"{stored.topic} does not say {name}.")

@@ -18,6 +18,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from application.webhooks.catalogue import BY_TOPIC
+from domain.kernel import stored_topics
 from infrastructure import database
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent
@@ -95,6 +96,7 @@ async def _past(connection: AsyncConnection[Any], work: Replay) -> int:
         for topic, said in BY_TOPIC.items()
         if any(emission.webhook.name in wanted for emission in said)
     ]
+    topics = stored_topics(topics)
     cursor = connection.cursor(row_factory=tuple_row, binary=True)
     await cursor.execute(
         codec.SELECT + " WHERE position BETWEEN %s AND %s AND tenant = %s AND topic = ANY (%s)"

@@ -30,7 +30,7 @@ from infrastructure import database, metrics
 from infrastructure.egress import EgressGuard
 from infrastructure.webhooks.feeding import configurations, due
 from infrastructure.webhooks.lanes import ROOM, Delivery, Lane
-from infrastructure.webhooks.leases import BEAT, Leases
+from infrastructure.webhooks.leases import LEASE, Leases
 from infrastructure.webhooks.posting import IDLE_SECONDS, Reply
 from infrastructure.webhooks.recording import Outcome, Recorder
 from infrastructure.webhooks.signing import Vault
@@ -61,14 +61,17 @@ async def send(
     guard: EgressGuard,
     *,
     context: ssl.SSLContext | None = None,
+    lease: float = LEASE,
 ) -> None:
     """Send until cancelled; then what is under way gets a few seconds to end.
 
-    `log_` takes the event that an endpoint is disabled; `context` replaces the trust store.
+    `log_` takes the event that an endpoint is disabled; `context` replaces the trust store;
+    `lease` is after how many seconds of silence other processes take this one for dead.
     """
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(database.pool(url, "webhooks", size=4))
-        await Sender(url, pool, log_, vault, guard, context or httpx.create_ssl_context()).run()
+        context = context or httpx.create_ssl_context()
+        await Sender(url, pool, log_, vault, guard, context, lease).run()
 
 
 class Sender:
@@ -82,10 +85,11 @@ class Sender:
         vault: Vault,
         guard: EgressGuard,
         context: ssl.SSLContext,
+        lease: float = LEASE,
     ) -> None:
         self.url, self.pool, self.log = url, pool, log_
         self.vault, self.guard, self.context = vault, guard, context
-        self.leases = Leases()
+        self.leases = Leases(lease)
         self.lanes: dict[UUID, Lane] = {}
         self.in_flight = 0
         self.crowded: dict[Lane, None] = {}
@@ -149,7 +153,7 @@ class Sender:
         ticked = now - self.ticked_at >= TICK
         try:
             async with self.pool.connection() as connection:
-                if now - self.beaten_at >= BEAT:
+                if now - self.beaten_at >= self.leases.beat_every:
                     await self._beat(connection)
                     self.beaten_at = now
                 if self.changed:

@@ -21,6 +21,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from application.webhooks.catalogue import BY_TOPIC
+from domain.kernel import stored_topics
 from infrastructure import database
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent, decoded
@@ -37,8 +38,6 @@ ROOM = 2000
 QUIET = 15.0
 """Seconds without a message after which a sign of life is given."""
 POLL = 1.0
-
-TOPICS = list(BY_TOPIC)
 
 
 class TooSlow(Exception):
@@ -224,7 +223,7 @@ async def _events(
     await cursor.execute(
         codec.SELECT + " WHERE position > %s AND position <= %s AND tenant = ANY (%s)"
         " AND topic = ANY (%s) ORDER BY position LIMIT %s",
-        (position, upto, tenants, TOPICS, PIECE),
+        (position, upto, tenants, stored_topics(BY_TOPIC), PIECE),
     )
     return [StoredEvent(*row) for row in await cursor.fetchall()]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.kernel import EVENTS
+from domain.kernel import EVENTS, Invalid
 from infrastructure.event_log.codec import UnreadableEvent, decode, encode
 from tests.event_log.rooms import Colour, Counter, counter, somebody
 
@@ -71,7 +71,7 @@ def test_an_unknown_name_is_refused_and_never_imported(topic):
 
 
 def test_a_state_of_another_form_is_refused():
-    with pytest.raises(UnreadableEvent, match="log_test.counter.increased"):
+    with pytest.raises(UnreadableEvent, match=r"log_test\.counter\.increased"):
         decode("log_test.counter.increased", uuid4(), 2, "demo", b'{"by": "many"}')
 
 
@@ -105,3 +105,23 @@ def test_dates_stay_dates():
             Colour.BLUE, {}, {}, None,
         )  # fmt: skip
     assert stored(it.pending_events[-1]).day == date(2026, 2, 3)
+
+
+@pytest.mark.parametrize("what", [float("nan"), float("inf"), "\ud800", {"\udfff": 1}, [[-1e999]]])
+def test_what_json_has_no_room_for_is_refused_before_it_is_kept(what):
+    """A stream that holds what cannot be read again would be lost."""
+    with somebody():
+        it = Counter("x")
+        it._noted(Decimal(1), datetime(2026, 1, 1, tzinfo=UTC), date(2026, 2, 3), uuid4(),
+                  Colour.BLUE, {}, {"deep": [what]}, None)  # fmt: skip
+    with pytest.raises(Invalid) as refusal:
+        encode(it.pending_events[-1])
+    assert (refusal.value.field, refusal.value.reason) == ("anything", "not_storable")
+
+
+def test_a_field_that_is_not_what_its_annotation_says_is_found_when_it_is_written():
+    with somebody():
+        it = Counter("x")
+        it.increase("many")
+    with pytest.raises(TypeError, match=r"log_test\.counter\.increased.*int"):
+        encode(it.pending_events[-1])

@@ -1,6 +1,5 @@
 import asyncio
-from contextlib import asynccontextmanager
-from uuid import uuid4
+import time
 
 import psycopg
 import pytest
@@ -11,27 +10,15 @@ from domain.kernel import Invalid, Unavailable
 from infrastructure import database
 from infrastructure.event_log.committer import Committer
 from infrastructure.event_log.log import EventLog
+from tests.event_log.house import (
+    administering,
+    decision,
+    event_log,
+    positions,
+    small_partitions,
+)
 from tests.event_log.rooms import Counter, counter, somebody
-
-
-@asynccontextmanager
-async def event_log(url, **options):
-    async with database.pool(url, "test") as pool:
-        committer = Committer(url, **options)
-        await committer.start()
-        try:
-            yield EventLog(pool, committer)
-        finally:
-            await committer.close()
-
-
-def decision(*aggregates, tenant="demo", **options):
-    return Decision(tenant, [e for a in aggregates for e in a.collect_events()], **options)
-
-
-def positions(url):
-    with psycopg.connect(url) as connection:
-        return [row[0] for row in connection.execute("SELECT position FROM log.events ORDER BY 1")]
+from tests.site import running
 
 
 def test_what_was_appended_is_loaded(database_url):
@@ -241,19 +228,114 @@ def test_the_application_can_only_read_and_append(database_url):
 
 def test_a_version_is_unique_over_partitions(database_url):
     """The check in log.append looks into every partition."""
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "CREATE OR REPLACE FUNCTION log.partition_size() RETURNS bigint IMMUTABLE"
-            " LANGUAGE sql AS 'SELECT 10000000::bigint'"
-        )
-        stream = uuid4()
-        connection.execute("SELECT log.add_partition(7)")
-        connection.execute(
-            "INSERT INTO log.events VALUES (70000001, %s, 1, 'demo', 'x', 'y', now())", [stream]
-        )
-        row = connection.execute(
-            "SELECT outcome FROM log.append(%s, '{1}', '{z}', %s, '{0}', '{demo}', '{NULL}',"
-            " %s, %s, %s)",
-            ([stream], [b"other"], [None], [None], [None]),
-        ).fetchone()
-    assert row == ("conflict",)
+    with administering(database_url) as admin:
+        small_partitions(admin, 10)
+
+        async def scenario():
+            async with event_log(database_url) as log:
+                it, twin = counter(), counter()
+                await log.append(decision(it))
+                for _ in range(3):
+                    await asyncio.gather(*(log.append(decision(counter())) for _ in range(10)))
+                (stolen,) = twin.collect_events()
+                object.__setattr__(stolen, "originator_id", it.id)
+                with pytest.raises(IntegrityError):
+                    await log.append(Decision("demo", [stolen]))
+
+        asyncio.run(scenario())
+
+
+def test_what_has_waited_too_long_is_refused_and_was_not_begun(database_url):
+    """Behind a server that stands still nobody waits for the batches before them."""
+
+    async def scenario():
+        async with (
+            event_log(database_url, patience=0.4, batch=2) as log,
+            await psycopg.AsyncConnection.connect(database_url) as rival,
+        ):
+            await rival.execute("SELECT pg_advisory_xact_lock(7361018431)")
+            work = [log.append(decision(counter())) for _ in range(20)]
+            began = time.monotonic()
+            outcomes = await asyncio.gather(*work, return_exceptions=True)
+            return outcomes, time.monotonic() - began
+
+    outcomes, took = asyncio.run(scenario())
+    assert all(isinstance(each, Unavailable) for each in outcomes)
+    assert [each.reason for each in outcomes] == ["outcome_unknown"] * 2 + ["log_unavailable"] * 18
+    assert took < 1.5
+
+
+def test_the_writer_survives_what_nobody_thought_of(database_url):
+    async def scenario():
+        async with event_log(database_url) as log:
+            append, log.committer._append = log.committer._append, None
+            with pytest.raises(Unavailable) as refusal:
+                await log.append(decision(counter()))
+            log.committer._append = append
+            await log.append(decision(counter()))
+            return refusal.value.reason
+
+    assert asyncio.run(scenario()) == "outcome_unknown"
+
+
+def test_when_the_event_loop_ends_nobody_is_left_waiting(database_url):
+    async def scenario():
+        async with database.pool(database_url, "test") as pool:
+            committer = Committer(database_url, batch=2)
+            await committer.start()
+            log = EventLog(pool, committer)
+            async with await psycopg.AsyncConnection.connect(database_url) as rival:
+                await rival.execute("SELECT pg_advisory_xact_lock(7361018431)")
+                work = [asyncio.ensure_future(log.append(decision(counter()))) for _ in range(6)]
+                await asyncio.sleep(0.05)
+                committer.task.cancel()
+                outcomes = await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), 5)
+            with pytest.raises(Unavailable):
+                await log.append(decision(counter()))
+            return [each.reason for each in outcomes]
+
+    assert asyncio.run(scenario()) == ["outcome_unknown"] * 2 + ["log_unavailable"] * 4
+
+
+def test_a_server_that_became_read_only_is_left_for_another(database_url):
+    """After a failover the old primary may answer, but takes nothing."""
+
+    async def scenario():
+        async with event_log(database_url) as log:
+            await log.committer.connection.execute("SET default_transaction_read_only = on")
+            return await log.append(decision(counter()))
+
+    assert asyncio.run(scenario()).position == 1
+
+
+def test_closing_waits_no_longer_than_its_patience(database_url):
+    async def scenario():
+        async with await psycopg.AsyncConnection.connect(database_url) as rival:
+            async with event_log(database_url, patience=0.4, batch=2) as log:
+                await rival.execute("SELECT pg_advisory_xact_lock(7361018431)")
+                work = [asyncio.ensure_future(log.append(decision(counter()))) for _ in range(20)]
+                await asyncio.sleep(0)
+                began = time.monotonic()
+                await log.committer.close()
+                took = time.monotonic() - began
+            return await asyncio.gather(*work, return_exceptions=True), took
+
+    outcomes, took = asyncio.run(scenario())
+    assert all(isinstance(each, Unavailable) for each in outcomes)
+    assert took < 1.5
+
+
+def test_beyond_its_capacity_the_service_says_when_to_try_again(
+    database_url, redis_url, tmp_path, monkeypatch
+):
+    options = {**Committer.__init__.__kwdefaults__, "capacity": 0}
+    monkeypatch.setattr(Committer.__init__, "__kwdefaults__", options)
+    with (
+        running(database_url, redis_url, tmp_path, background=False) as site,
+        site.client() as client,
+    ):
+        body = {"content": "Hello", "platforms": ["twitter"], "scheduled_for": "2040-01-01"}
+        answer = client.post("/api/v1/social/posts", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert positions(database_url) == []

@@ -263,7 +263,12 @@ async def until(look: Callable[[], Any], within: float = 10.0) -> Any:
 
 @asynccontextmanager
 async def house(
-    url: str, *, following: bool = True, senders: int = 1, networks: str = "127.0.0.0/8"
+    url: str,
+    *,
+    following: bool = True,
+    senders: int = 1,
+    networks: str = "127.0.0.0/8",
+    lease: float = 10.0,
 ) -> AsyncIterator[House]:
     """A house on an empty database, with its background work under way."""
     committer = Committer(url)
@@ -276,7 +281,8 @@ async def house(
             if following:
                 tasks.append(asyncio.create_task(replay(url)))
             tasks += [
-                asyncio.create_task(send(url, it.log, it.vault, guard)) for _ in range(senders)
+                asyncio.create_task(send(url, it.log, it.vault, guard, lease=lease))
+                for _ in range(senders)
             ]
             try:
                 yield it

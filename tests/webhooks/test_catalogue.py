@@ -23,7 +23,7 @@ from application.webhooks.catalogue import (
     matching,
 )
 from application.webhooks.public import INTERNAL, Payload, like
-from domain.kernel import EVENTS
+from domain.kernel import EVENTS, Retired
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus, Post
 from tests.kernel import NOW, at, given
@@ -93,7 +93,12 @@ def rooms_events() -> dict[str, type]:
     """Every event class of every room, not of the tests' own."""
     for module in pkgutil.walk_packages(domain.__path__, "domain."):
         importlib.import_module(module.name)
-    return {topic: kind for topic, kind in EVENTS.items() if kind.__module__.startswith("domain.")}
+    return {
+        topic: kind
+        for topic, kind in EVENTS.items()
+        if kind.__module__.startswith("domain.")
+        and not (issubclass(kind, Retired) and kind.superseded_by)
+    }
 
 
 def test_every_domain_event_is_public_or_internal_on_purpose() -> None:
@@ -236,6 +241,15 @@ def test_a_post_says_when_it_is_moved_and_taken_back() -> None:
         "social.post.rescheduled",
         "social.post.withdrawn",
     ]
+
+
+def test_a_post_that_was_missed_says_so_and_that_it_is_scheduled_again() -> None:
+    post = given(CreatePost(content="Hello", platforms=["twitter"]))
+    later = NOW + timedelta(days=1)
+    with at():
+        post.miss(post.scheduled_for, "It came too late.")
+        SchedulePost(scheduled_for=later).handle(post)
+    assert [name for name, _ in said_by(post)] == ["social.post.failed", "social.post.rescheduled"]
 
 
 def test_a_post_is_published_once_and_with_the_networks_that_have_it() -> None:

@@ -1,0 +1,440 @@
+"""The audit trail, time travel, read models and the ledger, for those who answer for a tenant."""
+
+import inspect
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+from fastapi import Depends, Query, Request
+from psycopg import AsyncConnection
+from pydantic import AfterValidator, BaseModel, Field
+from uuid_utils.compat import uuid7
+
+from api.kernel import ADMINS, AtReads, House, Router, house
+from application.compliance.time_travel import said, shown
+from domain.identity import Role
+from domain.kernel import Invalid, NotFound, utc
+from infrastructure.audit import streams
+from infrastructure.event_log.codec import StoredEvent
+from infrastructure.jobs import defer
+from infrastructure.read_models.registry import ModelStatus, status
+from infrastructure.read_models.requested import rebuild_job
+from projections.compliance.audit import REFUSED, Filter, Place, trail
+
+router = Router(prefix="/api/v1/audit", tags=["Audit"])
+
+Instant = Annotated[datetime, AfterValidator(utc)]
+PageSize = Annotated[int, Field(ge=1, le=500)]
+
+
+class AuditEntry(BaseModel):
+    """Who did what to what, when, from where. Events have a position, refusals a status."""
+
+    id: str
+    at: datetime
+    source: Literal["event", "refusal"]
+    outcome: Literal["success", "refused"]
+    actor: str | None
+    action: str
+    resource: str
+    resource_kind: str
+    address: str | None
+    request_id: str
+    position: int | None = None
+    version: int | None = None
+    caused_by: str | None = None
+    method: str | None = None
+    status: int | None = None
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "AuditEntry":
+        event = row["source"] == 1
+        return cls(
+            id=f"{'evt' if event else 'ref'}_{row['number']}",
+            at=row["at"],
+            source="event" if event else "refusal",
+            outcome="success" if event else "refused",
+            actor=row["actor"],
+            action=row["action"] or REFUSED[row["status"]],
+            resource=row["resource"],
+            resource_kind=row["kind"],
+            address=None if row["address"] is None else str(row["address"]),
+            request_id=row["request_id"],
+            position=row["number"] if event else None,
+            version=row["version"],
+            caused_by=row["causation_id"],
+            method=row["method"],
+            status=row["status"],
+            reason=row["reason"],
+        )
+
+
+class AuditLogResponse(BaseModel):
+    """One page of the trail, the latest first; `next_cursor` leads to the one before it."""
+
+    success: bool = True
+    entries: list[AuditEntry]
+    next_cursor: str | None
+
+
+class HistoryEntry(BaseModel):
+    """One event of an aggregate. `data` is what it says, personal data as it is stored."""
+
+    position: int
+    version: int
+    at: datetime
+    action: str
+    actor: str
+    request_id: str
+    caused_by: str | None
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, stored: StoredEvent) -> "HistoryEntry":
+        state = orjson.loads(stored.state)
+        return cls(
+            position=stored.position,
+            version=stored.version,
+            at=stored.recorded_at,
+            action=stored.topic,
+            actor=state["actor"],
+            request_id=state["correlation_id"],
+            caused_by=state["causation_id"],
+            data=said(state),
+        )
+
+
+class HistoryResponse(BaseModel):
+    """The events of one aggregate in order; `next_after` is given while there are more."""
+
+    success: bool = True
+    aggregate_id: UUID
+    events: list[HistoryEntry]
+    next_after: int | None
+
+
+class AggregateResponse(BaseModel):
+    """An aggregate as it was after `version` of its events."""
+
+    success: bool = True
+    aggregate_id: UUID
+    kind: str
+    version: int
+    at: datetime
+    state: dict[str, Any]
+
+
+class ProjectionEntry(BaseModel):
+    """Where a read model stands; `build` tells how far a rebuild beside it is."""
+
+    name: str
+    version: int
+    position: int
+    state: str
+    lag: int
+    lag_seconds: float
+    error: dict[str, Any] | None
+    build: dict[str, Any] | None
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, model: ModelStatus) -> "ProjectionEntry":
+        build = model.build
+        shown_build = build and {name: getattr(build, name) for name in build.__slots__}
+        values = {name: getattr(model, name) for name in model.__slots__ if name != "build"}
+        return cls(**values, build=shown_build)
+
+
+class ProjectionsResponse(BaseModel):
+    """Every read model there is."""
+
+    success: bool = True
+    projections: list[ProjectionEntry]
+
+
+class RebuildResponse(BaseModel):
+    """The job that will do it. How far it is, `GET /audit/projections` tells under `build`."""
+
+    success: bool = True
+    job_id: str
+    projection: str
+    status: Literal["queued"] = "queued"
+
+
+class CheckpointResponse(BaseModel):
+    """A signed head of the tree. `checkpoint` is the text to keep elsewhere."""
+
+    success: bool = True
+    origin: str
+    size: int
+    root: str
+    checkpoint: str
+    keys: list[str]
+
+
+class ProofResponse(BaseModel):
+    """The proof that `entry` is leaf `position - 1` of the tree of `size` (RFC 6962, 2.1.1).
+
+    `leaf_hash` is SHA-256 of a zero byte and `entry`; hashes and bytes are in base64.
+    """
+
+    success: bool = True
+    position: int
+    size: int
+    entry: str
+    leaf_hash: str
+    proof: list[str]
+    root: str
+    checkpoint: str
+
+
+class ConsistencyResponse(BaseModel):
+    """The proof that the tree of `size` continues that of `earlier` (RFC 6962, 2.1.2)."""
+
+    success: bool = True
+    earlier: int
+    size: int
+    proof: list[str]
+    root: str
+    checkpoint: str
+
+
+class VerifyResponse(BaseModel):
+    """Whether every sealed event is what was sealed; else where the first fault begins."""
+
+    valid: bool
+    first_bad_position: int | None
+    checked: int
+    unsealed: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """One caller's way to the log itself; everything is asked for their tenant alone."""
+
+    house: House
+    tenant: str
+
+    def connection(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        return self.house.log.pool.connection()
+
+
+async def _auditor(request: Request) -> Auditor:
+    return Auditor(house(request), request.state.caller.tenant)
+
+
+def _in_path(name: str, read: Callable[[str], Any]) -> Any:
+    """A part of the path, as `read` makes it; what is no such thing (None) is not there."""
+
+    async def declared(**given: str) -> Any:
+        return read(given[name])
+
+    async def of_request(request: Request) -> Any:
+        value = read(request.path_params[name])
+        if value is None:
+            raise NotFound("There is no such thing.")
+        return value
+
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=str)
+    declared.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    declared.of_request = of_request  # type: ignore[attr-defined]
+    return Depends(declared)
+
+
+def _uuid(text: str) -> UUID | None:
+    """The id inside `post_0123…`, or of the bare UUID."""
+    try:
+        return UUID(text.rpartition("_")[2])
+    except ValueError:
+        return None
+
+
+def _position(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+AsAuditor = Annotated[Auditor, Depends(_auditor)]
+AggregateId = Annotated[UUID, _in_path("id", _uuid)]
+Position = Annotated[int, _in_path("position", _position)]
+ProjectionName = Annotated[str, _in_path("name", str)]
+
+
+@router.get("/log", id="audit.log", roles=ADMINS, limit="300/hour")
+async def read_log(
+    reads: AtReads,
+    actor: str | None = None,
+    action: str | None = None,
+    resource: str | None = None,
+    from_: Annotated[Instant | None, Query(alias="from")] = None,
+    to: Instant | None = None,
+    cursor: str | None = None,
+    limit: PageSize = 50,
+) -> AuditLogResponse:
+    """Who did what to what, when, from where; the latest first. Refusals are in it too.
+
+    `action` is a name such as `social.post.drafted` or `access.forbidden`, or the beginning of
+    one up to a dot; `resource` an aggregate's id, a kind such as `social.post`, or an endpoint's
+    id; `to` is exclusive.
+    """
+    if from_ and to and to < from_:
+        raise Invalid("It lies before `from`.", field="to")
+    target = None if resource is None else _uuid(resource) or resource
+    wanted = Filter(actor, action, target, from_, to)
+    operator = reads.caller.role is Role.SUPER_ADMIN
+    rows = await reads.all(trail(wanted, limit + 1, _place(cursor), operator=operator))
+    more = len(rows) > limit
+    return AuditLogResponse(
+        entries=[AuditEntry.of(row) for row in rows[:limit]],
+        next_cursor=_cursor(rows[limit - 1]) if more else None,
+    )
+
+
+def _cursor(row: dict[str, Any]) -> str:
+    place = f"{row['at'].isoformat()}|{row['source']}|{row['number']}"
+    return urlsafe_b64encode(place.encode()).decode()
+
+
+def _place(cursor: str | None) -> Place | None:
+    if cursor is None:
+        return None
+    try:
+        at, source, number = urlsafe_b64decode(cursor).decode().split("|")
+        return Place(utc(datetime.fromisoformat(at)), int(source), int(number))
+    except (ValueError, OverflowError):
+        raise Invalid("It is not a cursor of this list.", field="cursor") from None
+
+
+@router.get("/aggregates/{id}/history", id="audit.history", roles=ADMINS, limit="300/hour")
+async def read_history(
+    id: AggregateId,
+    auditor: AsAuditor,
+    after: Annotated[int, Field(ge=0)] = 0,
+    limit: PageSize = 100,
+) -> HistoryResponse:
+    """Every event of one aggregate, behind version `after`."""
+    async with auditor.connection() as connection:
+        found = await streams.events(connection, id, auditor.tenant, after=after, limit=limit + 1)
+        if not found and after == 0:
+            raise NotFound("There is no such aggregate.")
+    return HistoryResponse(
+        aggregate_id=id,
+        events=[HistoryEntry.of(each) for each in found[:limit]],
+        next_after=found[limit - 1].version if len(found) > limit else None,
+    )
+
+
+@router.get("/aggregates/{id}", id="audit.aggregate", roles=ADMINS, limit="300/hour")
+async def read_aggregate(
+    id: AggregateId,
+    auditor: AsAuditor,
+    version: Annotated[int | None, Field(ge=1)] = None,
+    at: Instant | None = None,
+) -> AggregateResponse:
+    """The aggregate as it is, or as it was at a version or an instant."""
+    if version is not None and at is not None:
+        raise Invalid("Ask for a version or for an instant.", field="at")
+    async with auditor.connection() as connection:
+        aggregate = await streams.as_it_was(connection, id, auditor.tenant, version=version, at=at)
+    state = shown(aggregate)
+    return AggregateResponse(
+        aggregate_id=id,
+        kind=state.pop("kind"),
+        version=aggregate.version,
+        at=aggregate.modified_on,
+        state=state,
+    )
+
+
+@router.get("/projections", id="audit.projections", roles=ADMINS, limit="300/hour")
+async def read_projections(auditor: AsAuditor) -> ProjectionsResponse:
+    """Position, lag, version and state of every read model."""
+    async with auditor.connection() as connection:
+        models = await status(connection)
+    return ProjectionsResponse(projections=[ProjectionEntry.of(each) for each in models])
+
+
+@router.post(
+    "/projections/{name}/rebuild",
+    id="audit.rebuild",
+    roles={Role.SUPER_ADMIN},
+    limit="30/hour",
+)
+async def rebuild_projection(name: ProjectionName, auditor: AsAuditor) -> RebuildResponse:
+    """Build a read model anew beside its live tables, then switch; queries go on meanwhile."""
+    id = str(uuid7())
+    async with auditor.connection() as connection, connection.transaction():
+        if name not in {model.name for model in await status(connection)}:
+            raise NotFound("There is no such projection.")
+        await defer(connection, [rebuild_job(name, id)])
+    return RebuildResponse(job_id=id, projection=name)
+
+
+@router.get("/checkpoint", id="audit.checkpoint", roles=ADMINS, limit="300/hour")
+async def read_checkpoint(auditor: AsAuditor) -> CheckpointResponse:
+    """The signed head of the ledger, to be kept elsewhere."""
+    head, keys = await auditor.house.ledger.head()
+    return CheckpointResponse(
+        origin=head.origin,
+        size=head.size,
+        root=_base64(head.root),
+        checkpoint=head.note(),
+        keys=keys.written(),
+    )
+
+
+@router.get("/proof/{position}", id="audit.proof", roles=ADMINS, limit="300/hour")
+async def read_proof(
+    position: Position, auditor: AsAuditor, size: Annotated[int | None, Field(ge=1)] = None
+) -> ProofResponse:
+    """The proof that one event is in the ledger: in its last head, or in that of `size`."""
+    found = await auditor.house.ledger.inclusion(auditor.tenant, position, size)
+    return ProofResponse(
+        position=position,
+        size=found.head.size,
+        entry=_base64(found.entry),
+        leaf_hash=_base64(found.leaf),
+        proof=[_base64(each) for each in found.path],
+        root=_base64(found.head.root),
+        checkpoint=found.head.note(),
+    )
+
+
+@router.get("/consistency", id="audit.consistency", roles=ADMINS, limit="300/hour")
+async def read_consistency(
+    auditor: AsAuditor,
+    earlier: Annotated[int, Field(ge=1)],
+    size: Annotated[int | None, Field(ge=1)] = None,
+) -> ConsistencyResponse:
+    """The proof that a later head continues an earlier one: nothing before it was changed."""
+    head, proof = await auditor.house.ledger.consistency(earlier, size)
+    return ConsistencyResponse(
+        earlier=earlier,
+        size=head.size,
+        proof=[_base64(each) for each in proof],
+        root=_base64(head.root),
+        checkpoint=head.note(),
+    )
+
+
+@router.get("/verify", id="audit.verify", roles=ADMINS, limit="30/hour")
+async def verify_ledger(auditor: AsAuditor) -> VerifyResponse:
+    """Compute the whole ledger again, of all tenants; nothing but positions is told of others."""
+    verdict = await auditor.house.ledger.verify()
+    return VerifyResponse(
+        valid=verdict.valid,
+        first_bad_position=verdict.first_bad_position,
+        checked=verdict.checked,
+        unsealed=verdict.unsealed,
+        reason=verdict.reason,
+    )
+
+
+def _base64(value: bytes) -> str:
+    return b64encode(value).decode()

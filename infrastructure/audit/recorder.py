@@ -1,0 +1,151 @@
+"""Notes of requests for the audit trail, written beside them: they never wait for it.
+
+A bounded queue takes the notes, one task writes them in batches. What the queue cannot take is
+dropped and counted (`tidings_audit_dropped_total`): a flood of refusals costs neither time nor
+memory, and at most `PACE` rows a second of the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from infrastructure import metrics
+
+log = structlog.get_logger()
+
+CAPACITY = 20_000
+"""Notes that may wait."""
+
+BATCH, PAUSE = 1000, 0.25
+"""Notes in one write, and seconds between writes."""
+
+PACE = BATCH / PAUSE
+"""Rows that are written in a second at most."""
+
+LAST_WORDS = 3.0
+"""Seconds that a closing process takes for what still waits."""
+
+_REFUSALS = """
+INSERT INTO audit.refusals
+    (at, tenant, actor, endpoint, method, status, reason, address, request_id)
+SELECT * FROM unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::int[], %s::text[], %s::inet[], %s::text[])
+"""
+
+_ORIGINS = """
+INSERT INTO audit.origins (at, tenant, actor, request_id, address)
+SELECT DISTINCT ON (tenant, actor, request_id) * FROM unnest(%s::timestamptz[], %s::text[],
+    %s::text[], %s::text[], %s::inet[]) AS o (at, tenant, actor, request_id, address)
+ON CONFLICT DO NOTHING
+"""
+
+
+class Refusal(NamedTuple):
+    """A request that was refused. `tenant` may be claimed only; `actor` is proven."""
+
+    at: datetime
+    tenant: str | None
+    actor: str | None
+    endpoint: str
+    method: str
+    status: int
+    reason: str
+    address: str | None
+    request_id: str
+
+
+class Origin(NamedTuple):
+    """From where a request came that changed something."""
+
+    at: datetime
+    tenant: str
+    actor: str
+    request_id: str
+    address: str
+
+
+@dataclass
+class Recorder:
+    """Takes notes; belongs to one event loop, from `start` to `close`."""
+
+    pool: AsyncConnectionPool[Any]
+    capacity: int = CAPACITY
+
+    def __post_init__(self) -> None:
+        self._notes: deque[Refusal | Origin] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._write_on(), name="audit")
+
+    def note(self, what: Refusal | Origin) -> None:
+        """Take a note, or drop it when too many wait."""
+        if len(self._notes) >= self.capacity:
+            metrics.audit_dropped.inc()
+            return
+        self._notes.append(what)
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Write what waits, as far as it can be written in a moment."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                while self._notes:
+                    await self._write()
+        except (TimeoutError, psycopg.Error, PoolTimeout, OSError) as error:
+            metrics.audit_dropped.inc(len(self._notes))
+            log.error("audit.lost", notes=len(self._notes), error=type(error).__name__)
+
+    async def _write_on(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(PAUSE)
+            self._wake.clear()
+            try:
+                await self._write()
+            except (psycopg.Error, PoolTimeout, OSError) as error:
+                log.warning("audit.interrupted", error=type(error).__name__)
+                await asyncio.sleep(1.0)
+            if self._notes:
+                self._wake.set()
+
+    async def _write(self) -> None:
+        """The first batch, in one transaction; it stays in the queue until that is committed."""
+        batch = list(islice(self._notes, BATCH))
+        refusals = [each for each in batch if isinstance(each, Refusal)]
+        origins = [each for each in batch if isinstance(each, Origin)]
+        try:
+            async with self.pool.connection() as connection, connection.transaction():
+                if refusals:
+                    await connection.execute(_REFUSALS, _columns(refusals))
+                if origins:
+                    await connection.execute(_ORIGINS, _columns(origins))
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            # Waiting would not help: one of these cannot be written, and would hold up the rest.
+            metrics.audit_dropped.inc(len(batch))
+            log.error("audit.refused", sqlstate=error.sqlstate)
+        for _ in batch:
+            self._notes.popleft()
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def now() -> datetime:
+    """The instant of a note."""
+    return datetime.now(UTC)

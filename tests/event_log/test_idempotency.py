@@ -1,0 +1,129 @@
+"""Idempotency-Key and If-Match, when the same request arrives fifty times at once."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from domain.kernel import Invalid, PreconditionFailed
+from tests.event_log.house import Increase, Open, Start, desk, opened, positions, processes, told
+from tests.event_log.rooms import Counter
+from tests.site import running
+
+POSTS = "/api/v1/social/posts"
+LATER = {"content": "Hello", "platforms": ["twitter"], "scheduled_for": "2040-01-01T00:00:00Z"}
+
+
+def fifty(url, ask):
+    """What `ask(log, counter)` answers, asked fifty times over two processes."""
+
+    async def scenario():
+        async with processes(url) as logs:
+            stream = await opened(logs[0])
+            work = [ask(logs[n % 2], stream) for n in range(50)]
+            answers = await asyncio.gather(*work, return_exceptions=True)
+            return answers, await logs[0].load(Counter, stream)
+
+    return asyncio.run(scenario())
+
+
+def same(answers):
+    assert len({(each.body, each.version, each.position) for each in answers}) == 1
+    return sum(not each.replayed for each in answers)
+
+
+def test_something_is_begun_once(database_url):
+    answers, _ = fifty(database_url, lambda log, _: desk(log, "k").create(Open(), told))
+    assert same(answers) == 1
+    assert positions(database_url) == [1, 2]
+
+
+def test_something_is_changed_once(database_url):
+    answers, counter = fifty(
+        database_url, lambda log, id: desk(log, "k").change(Counter, id, Increase(), told)
+    )
+    assert same(answers) == 1
+    assert counter.count == 1
+
+
+def test_a_repeat_is_answered_also_where_the_first_made_it_impossible(database_url):
+    """The other process has begun it between the look at the key and the decision."""
+    for n in range(5):
+        answers, counter = fifty(
+            database_url, lambda log, id, n=n: desk(log, f"{n}").change(Counter, id, Start(), told)
+        )
+        assert same(answers) == 1
+        assert counter.count == 1
+
+
+def test_if_match_lets_one_through(database_url):
+    answers, counter = fifty(
+        database_url, lambda log, id: desk(log, if_match=1).change(Counter, id, Increase(), told)
+    )
+    refused = [each for each in answers if isinstance(each, PreconditionFailed)]
+    assert (len(refused), counter.count) == (49, 1)
+    assert {each.facts["version"] for each in refused} == {2}
+
+
+def test_if_match_with_a_key_answers_all_repeats_alike(database_url):
+    answers, counter = fifty(
+        database_url,
+        lambda log, id: desk(log, "k", if_match=1).change(Counter, id, Increase(), told),
+    )
+    assert same(answers) == 1
+    assert counter.count == 1
+
+
+def test_a_hot_aggregate_takes_everything_in_turn(database_url):
+    """No conflict reaches a caller, and none is decided again and again for long."""
+    answers, counter = fifty(
+        database_url, lambda log, id: desk(log).change(Counter, id, Increase(), told)
+    )
+    assert not [each for each in answers if isinstance(each, Exception)]
+    assert (counter.count, counter.version) == (50, 51)
+
+
+def test_a_key_stands_for_one_request(database_url):
+    answers, counter = fifty(
+        database_url, lambda log, id: desk(log, "k", b"one").change(Counter, id, Increase(), told)
+    )
+    same(answers)
+
+    async def other():
+        async with processes(database_url, 1) as (log,):
+            with pytest.raises(Invalid) as refusal:
+                await desk(log, "k", b"another").change(Counter, counter.id, Increase(), told)
+            return refusal.value.reason
+
+    assert asyncio.run(other()) == "idempotency_key_reused"
+
+
+@pytest.mark.slow
+def test_fifty_requests_to_two_servers_make_one_post(database_url, redis_url, tmp_path):
+    with (
+        running(database_url, redis_url, tmp_path, background=False) as one,
+        running(database_url, redis_url, tmp_path, background=False) as two,
+        one.client() as first,
+        two.client() as second,
+        ThreadPoolExecutor(16) as callers,
+    ):
+
+        def post(n):
+            client = (first, second)[n % 2]
+            return client.post(POSTS, json=LATER, headers={"Idempotency-Key": "the same"})
+
+        answers = list(callers.map(post, range(50)))
+        other = first.post(
+            POSTS, json={**LATER, "content": "Other"}, headers={"Idempotency-Key": "the same"}
+        )
+    assert {each.status_code for each in answers} == {200}
+    told_in = ("etag", "event-position")
+    assert len({(a.content, *(a.headers[name] for name in told_in)) for a in answers}) == 1
+    assert [each.headers.get("idempotency-replayed") for each in answers].count(None) == 1
+    assert other.status_code == 422
+    with psycopg.connect(database_url) as connection:
+        count = connection.execute(
+            "SELECT count(*) FROM log.events WHERE topic = 'social.post.drafted'"
+        ).fetchone()
+    assert count == (1,)
