@@ -12,11 +12,13 @@ from api.kernel import House, Router
 from api.middleware import Envelope
 from api.specifications import describe
 from api.wiring import ROUTERS
+from application.social.connecting import Connecting
 from infrastructure import database, rate_limits
 from infrastructure.audit.recorder import Recorder
 from infrastructure.event_log.committer import Committer
 from infrastructure.event_log.log import EventLog
 from infrastructure.ledger.office import Office
+from infrastructure.networks.registry import networks
 from infrastructure.rate_limits import RateLimiter
 from infrastructure.read_models.reading import reading
 from infrastructure.settings import Settings
@@ -87,6 +89,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         audit = Recorder(log.pool)
         audit.start()
         stack.push_async_callback(audit.close)
+        accounts = await stack.enter_async_context(networks(settings, log))
         yield House(
             settings=settings,
             log=log,
@@ -96,4 +99,5 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             tokens=Tokens(settings.jwt_secret, leeway=0),  # expired means expired
             audit=audit,
             ledger=Office(settings, log.pool),
+            connecting=Connecting(log, accounts),
         )

@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from api.errors import answer_to, reason_of
 from api.noting import NOTED, note_origin, note_refusal
 from application.kernel import Answer, Command, Desk, Idempotency
+from application.social.connecting import Connecting
 from domain.identity import Caller, Role
 from domain.kernel import Invalid, NotFound
 from infrastructure.audit.recorder import Recorder
@@ -108,6 +109,7 @@ class House:
     tokens: Tokens
     audit: Recorder
     ledger: Office
+    connecting: Connecting
 
 
 def house(request: Request) -> House:

@@ -8,13 +8,16 @@ from typing import Literal
 
 from api.app import open_log
 from api.wiring import POLICIES, READ_MODELS, jobs
+from application.social.connecting import Connecting
 from application.social.publishing import Publishing
+from infrastructure.calendar import Plans
 from infrastructure.egress import EgressGuard
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off
 from infrastructure.ledger.sealing import sealer
-from infrastructure.networks.sandbox import SandboxNetworks
+from infrastructure.networks.registry import networks
 from infrastructure.read_models.projector import Projector
+from infrastructure.read_models.reading import reading
 from infrastructure.read_models.requested import REBUILD, rebuilding
 from infrastructure.settings import Settings
 from infrastructure.webhooks.background import deliver
@@ -63,8 +66,11 @@ async def _webhooks(settings: Settings) -> None:
 async def _jobs(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(settings, "jobs"))
+        accounts = await stack.enter_async_context(networks(settings, log))
+        reads = await stack.enter_async_context(reading(settings.database_url, log.pool))
+        publishing = Publishing(log, accounts, Plans(reads, log.pool))
         work = {
-            **jobs(Publishing(log, SandboxNetworks(log.pool))),
+            **jobs(publishing, Connecting(log, accounts)),
             REBUILD: rebuilding(settings.database_url, READ_MODELS),
         }
         app = queue(settings.database_url, work)

@@ -155,6 +155,8 @@ class Aggregate(es.Aggregate):
         TOPIC: ClassVar[str]
         class_version: ClassVar[int] = 1
         aggregate: ClassVar[type["Aggregate"]]
+        persons: ClassVar[Mapping[str, UUID]] = {}
+        """Of an event read from the log: the person, as the id of a key, by personal field."""
 
         tenant: str = field(kw_only=True, default_factory=lambda: acting.get().tenant)
         actor: str = field(kw_only=True, default_factory=lambda: acting.get().actor)

@@ -21,6 +21,7 @@ from psycopg.rows import tuple_row
 from infrastructure import database, metrics
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent
+from infrastructure.personal_data.opening import opened
 
 log = structlog.get_logger()
 
@@ -101,7 +102,7 @@ async def step(connection: AsyncConnection[Any], follower: Follower) -> bool:
         )
         events = [StoredEvent(*each) for each in await cursor.fetchall()]
         if events:
-            await follower.handle(connection, events)
+            await follower.handle(connection, await opened(connection, events))
         await cursor.execute(
             "UPDATE work.followers SET position = %s, updated_at = now() WHERE name = %s",
             [upto, follower.name],

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
+from domain.compliance.erasures import Erasure
 from domain.kernel import EVENTS, DomainEvent, stored_topics
 from projections.rows import FoldError, Row, Rows
 from projections.tables import NAME, Table
@@ -27,6 +28,8 @@ class Interest:
     folded: bool
     versions: tuple[Table, ...]
     """Tables whose rows note the version of the stream."""
+    forgets: bool = False
+    """Whether it is the erasure of a person, and there is something to be blanked."""
 
 
 class ReadModel(ABC):
@@ -70,16 +73,52 @@ class ReadModel(ABC):
             for topic, kind in EVENTS.items() if table.of_stream else ():
                 if kind.aggregate is table.of_stream:
                     versions.setdefault(topic, []).append(table)
-        return {topic: Interest(topic in folded, tuple(of)) for topic, of in versions.items()}
+        erasures = {Erasure.Begun.TOPIC} if any(table.personal for table in self.tables) else set()
+        for topic in erasures:
+            versions.setdefault(topic, [])
+        return {
+            topic: Interest(topic in folded, tuple(of), topic in erasures)
+            for topic, of in versions.items()
+        }
 
-    def fold(self, event: DomainEvent, rows: Rows, position: int, recorded_at: datetime) -> None:
-        """`project`, with what the engine adds to it. For events of `interests` only."""
+    def fold(
+        self,
+        event: DomainEvent,
+        rows: Rows,
+        position: int,
+        recorded_at: datetime,
+        *,
+        history: bool = False,
+    ) -> None:
+        """`project`, with what the engine adds to it. For events of `interests` only.
+
+        In `history` that is read after an erasure nothing is left to be blanked: the key was
+        destroyed, and out of use everywhere, before the erasure came into the log.
+        """
         rows.tenant, rows.position, rows.recorded_at = event.tenant, position, recorded_at
         interest = self.interests[event.TOPIC]
         if interest.folded:
             self.project(event, rows)
+        if interest.forgets and not history:
+            self._forget(event, rows)
         for table in interest.versions:
             rows(table)[event.originator_id].note_version(event.originator_version)
+
+
+    def _forget(self, event: DomainEvent, rows: Rows) -> None:
+        assert isinstance(event, Erasure.Begun)
+        for table in self.tables:
+            for person in sorted(set(table.personal.values())):
+                blanks = ", ".join(
+                    f'"{name}" = {table.blanked(name)}'
+                    for name, whose in table.personal.items()
+                    if whose == person
+                )
+                rows.execute(
+                    f'UPDATE "{table.name}" SET {blanks}'  # noqa: S608 - names are checked
+                    f' WHERE tenant = %(tenant)s AND "{person}" = %(person)s',
+                    {"person": event.person},
+                )
 
 
 class Query(Generic[T]):

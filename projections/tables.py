@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.kernel import Aggregate
+from domain.personal import erased_form
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 TAKEN = frozenset({"models", "builds", "projectors"})
@@ -133,7 +134,9 @@ class Table:
     into being by `insert` alone.
 
     `indexes`: a tuple of columns (tenant first is understood; `"at DESC"` is fine), or a string
-    that follows CREATE INDEX ON the table. `raw` adds columns that the database computes, name
+    that follows CREATE INDEX ON the table. `personal` names, for each column of personal data, the
+    column (`UUID | None`) that holds whose it is, as `event.persons` tells: when that person is
+    erased the engine blanks the column, to what a rebuild would put there. `raw` adds columns that the database computes, name
     to DDL. `walled=False` leaves off row-level security, behind which PostgreSQL will not use an
     index for text search or similarity.
     """
@@ -145,6 +148,7 @@ class Table:
     of_stream: type[Aggregate] | None = None
     raw: Mapping[str, str] = field(default_factory=dict)
     walled: bool = True
+    personal: Mapping[str, str] = field(default_factory=dict)
 
     keys: tuple[Column, ...] = field(init=False, repr=False)
     """The columns of the primary key, the tenant first."""
@@ -172,6 +176,10 @@ class Table:
         fields = {name: column(name, kind) for name, kind in self.columns.items()}
         if self.of_stream:
             fields["version"] = Column("version", int, "bigint", False)
+        for name, person in self.personal.items():
+            if name not in fields or getattr(fields.get(person), "sql", None) != "uuid":
+                raise TypeError(f"table {self.name}: personal {name!r} needs a column of its person")
+            erased_form(self.columns[name], f"table {self.name}: {name}")
         exact = not any(k.kind in (str, datetime) for k in keys[1:])
         derived = {
             "keys": keys,
@@ -188,6 +196,12 @@ class Table:
     def written(self) -> tuple[Column, ...]:
         """Every column that the engine writes, in the order of the table."""
         return (*self.keys, *self.fields.values())
+
+    def blanked(self, name: str) -> str:
+        """The SQL literal of a personal column whose person is erased."""
+        if (form := erased_form(self.columns[name], name)) is None:
+            return "NULL"
+        return f"'{form}'" if isinstance(form, str) else self.fields[name].zero
 
     @property
     def grows_from_nothing(self) -> bool:

@@ -11,7 +11,14 @@ from api.app import build
 
 CONTRACT = Path(__file__).parent / "contract" / "engagement.yaml"
 
-COMPLETE = ("social.posts.create", "social.posts.read")
+COMPLETE = (
+    "social.posts.create",
+    "social.posts.read",
+    "social.schedule.create",
+    "social.analytics",
+    "social.platforms.connect",
+    "social.platforms.disconnect",
+)
 """Endpoints that are built whole; the rest of the contract follows room by room."""
 
 MORE_VALUES = {("social.posts.create", "status"): {"unconfirmed", "withdrawn"}}

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from api.cli import house, reading, serving, showing, specifications, webhooks
+from api.cli import auditing, house, reading, serving, showing, specifications, webhooks
 
 app = typer.Typer(
     name="tidings",
@@ -25,6 +25,7 @@ app.command()(reading.replay)
 app.command()(reading.state)
 app.command()(showing.demo)
 app.add_typer(showing.projections, name="projections")
+app.add_typer(auditing.audit, name="audit")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.command()(specifications.openapi)
 app.command()(specifications.asyncapi)

@@ -1,6 +1,5 @@
 """`tidings replay` and `tidings state`: the log, read by people."""
 
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -100,6 +99,7 @@ def state(
     stream_id, until = _stream(stream), instant(at) if at else None
     with at_home() as settings:
         import api.wiring  # noqa: F401 - so that every event class is known
+        from application.compliance.time_travel import shown
         from domain.kernel import Aggregate, fold
         from infrastructure.database import connect_sync
         from infrastructure.event_log.codec import SELECT, StoredEvent, UnreadableEvent, decoded
@@ -119,27 +119,7 @@ def state(
         except UnreadableEvent as error:
             raise Refused(str(error)) from None
     assert aggregate is not None
-    say(
-        orjson.dumps(
-            dict(_shown(aggregate)), default=_plain, option=orjson.OPT_INDENT_2 | KEYS
-        ).decode()
-    )
-
-
-KEYS = orjson.OPT_NON_STR_KEYS
-
-
-def _shown(aggregate: Any) -> Iterator[tuple[str, Any]]:
-    yield "kind", type(aggregate).TOPIC
-    for name, value in vars(aggregate).items():
-        if name != "_pending_events":
-            yield name.lstrip("_"), value
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, (set, frozenset, tuple)):
-        return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
-    return str(value)
+    say(orjson.dumps(shown(aggregate), option=orjson.OPT_INDENT_2).decode())
 
 
 def _stream(text: str) -> UUID:

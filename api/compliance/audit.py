@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from api.kernel import ADMINS, AtReads, House, Router, house
 from application.compliance.time_travel import said, shown
+from application.compliance.trail import REFUSED
 from domain.identity import Role
 from domain.kernel import Invalid, NotFound, utc
 from infrastructure.audit import streams
@@ -24,7 +25,7 @@ from infrastructure.event_log.codec import StoredEvent
 from infrastructure.jobs import defer
 from infrastructure.read_models.registry import ModelStatus, status
 from infrastructure.read_models.requested import rebuild_job
-from projections.compliance.audit import REFUSED, Filter, Place, trail
+from projections.compliance.audit import Filter, Place, trail
 
 router = Router(prefix="/api/v1/audit", tags=["Audit"])
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from domain.kernel import Aggregate
 
-ENVELOPE = frozenset({"timestamp", "actor", "correlation_id", "causation_id", "_version"})
+ENVELOPE = frozenset(
+    {"timestamp", "actor", "correlation_id", "causation_id", "_version", "_persons"}
+)
 """What every stored event carries beside what it says."""
 
 HIDDEN = frozenset({"_pending_events", "_tenant"})

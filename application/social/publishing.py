@@ -37,6 +37,9 @@ MEASURE_AT = (
 """Seconds after publication at which engagement is looked up, close at first and then wide."""
 
 
+NOT_RECEIVED = "not_received"
+"""The code of what a network certainly has not got: it is sent again."""
+
 PUBLISHER = "tidings:publisher"
 """The actor on what the house does to posts."""
 
@@ -83,13 +86,16 @@ class Publishing:
         desk = self.desk(tenant, id, PUBLISHER)
         post = await desk.get(Post, id)
         open_ones = [n for n, o in post.outcomes.items() if _in_doubt(o)]
-        found = await asyncio.gather(*(self._ask(post, network) for network in open_ones))
-        post = await self._record(desk, post, dict(zip(open_ones, found, strict=True)))
-        missing = [n for n in open_ones if post.outcomes[n].code == "not_received"]
-        if missing:
+        answers = await asyncio.gather(*(self._ask(post, network) for network in open_ones))
+        found = dict(zip(open_ones, answers, strict=True))
+        # The attempt has not begun there, or was to wait: it goes on, and nothing has failed.
+        unsent = [n for n in open_ones if _unsent(post.outcomes[n], found[n])]
+        post = await self._record(desk, post, {n: found[n] for n in found if n not in unsent})
+        missing = any(outcome.code == NOT_RECEIVED for outcome in post.outcomes.values())
+        if missing and post.status in (PostStatus.PUBLISHED, PostStatus.FAILED):
             post = await desk.carry_out(Post, id, RetryPost())
-            return await self._attempt(desk, post)
-        return _after(post, asked)
+            return await self._attempt(desk, post, asked)
+        return await self._attempt(desk, post, asked) if unsent else _after(post, asked)
 
     async def measure_post(self, tenant: str, post_id: str, step: int) -> Iterable[Job]:
         """Look up what people do with a post that is out."""
@@ -105,17 +111,22 @@ class Publishing:
             await _report(desk, id, ReportEngagement(reports=known, at=at, posted=posted))
         return _next_measure(post, step + 1)
 
-    async def _attempt(self, desk: Desk, post: Post) -> Iterable[Job]:
+    async def _attempt(self, desk: Desk, post: Post, asked: int = 0) -> Iterable[Job]:
         going = [n for n, o in post.outcomes.items() if o.status is OutcomeStatus.PUBLISHING]
-        outcomes = await asyncio.gather(*(self._publish(post, network) for network in going))
-        post = await self._record(desk, post, dict(zip(going, outcomes, strict=True)))
-        return _after(post, 0)
+        results = await asyncio.gather(*(self._publish(post, n, asked) for n in going))
+        outcomes = {n: r for n, r in zip(going, results, strict=True) if isinstance(r, Outcome)}
+        post = await self._record(desk, post, outcomes)
+        pauses = [result for result in results if isinstance(result, timedelta)]
+        return [*_after(post, 0), *(_settle(post, asked + 1, max(pauses)) for _ in pauses[:1])]
 
-    async def _publish(self, post: Post, network: Network) -> Outcome:
+    async def _publish(self, post: Post, network: Network, asked: int) -> Outcome | timedelta:
+        """What became of it, or the pause that the network wants first."""
         gateway = await self.networks.of(post.tenant, network)
         try:
             receipt = await gateway.publish(publication(post, network))
         except RefusedByNetwork as no:
+            if no.retry_after is not None and asked < len(ASK_AGAIN):
+                return timedelta(seconds=no.retry_after)
             return Outcome(OutcomeStatus.FAILED, gateway.provider, code=no.code, message=no.message)
         except OutcomeUnknown as unknown:
             return Outcome(OutcomeStatus.UNCONFIRMED, gateway.provider, message=str(unknown))
@@ -131,7 +142,7 @@ class Publishing:
             return Outcome(
                 OutcomeStatus.FAILED,
                 gateway.provider,
-                code="not_received",
+                code=NOT_RECEIVED,
                 message="The network has not received it.",
             )
         return _published(gateway.provider, receipt)
@@ -218,15 +229,23 @@ def _in_doubt(outcome: Outcome) -> bool:
     return outcome.status in (OutcomeStatus.PUBLISHING, OutcomeStatus.UNCONFIRMED)
 
 
+def _unsent(before: Outcome, found: Outcome) -> bool:
+    return before.status is OutcomeStatus.PUBLISHING and found.code == NOT_RECEIVED
+
+
 def _after(post: Post, asked: int) -> Iterable[Job]:
-    in_doubt = any(_in_doubt(outcome) for outcome in post.outcomes.values())
-    if in_doubt and asked < len(ASK_AGAIN):
-        yield Job(
-            "social.settle_post",
-            {"tenant": post.tenant, "post_id": post.id.hex, "asked": asked + 1},
-            at=datetime.now(UTC) + timedelta(seconds=ASK_AGAIN[asked]),
-            lock=f"post:{post.id}",
-        )
+    unknown = any(o.status is OutcomeStatus.UNCONFIRMED for o in post.outcomes.values())
+    if unknown and asked < len(ASK_AGAIN):
+        yield _settle(post, asked + 1, timedelta(seconds=ASK_AGAIN[asked]))
+
+
+def _settle(post: Post, asked: int, wait: timedelta) -> Job:
+    return Job(
+        "social.settle_post",
+        {"tenant": post.tenant, "post_id": post.id.hex, "asked": asked},
+        at=datetime.now(UTC) + wait,
+        lock=f"post:{post.id}",
+    )
 
 
 def _next_measure(post: Post, step: int) -> Iterable[Job]:

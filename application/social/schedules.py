@@ -122,7 +122,11 @@ class CreateSchedule:
             timezone=asked.timezone,
             starts_at=asked.date_range_start,
             ends_at=asked.date_range_end,
-            slots=tuple(map(_slot, posts, places)),
+            slots=tuple(
+                _slot(post, found)
+                for post, found in zip(posts, places, strict=True)
+                if post.status is PostStatus.SCHEDULED
+            ),
             conflicts=occupied.conflicts,
         )
         return [schedule, *posts, _entered(self.around.calendar, posts)]

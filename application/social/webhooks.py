@@ -13,8 +13,10 @@ from application.webhooks.public import (
     Webhook,
     like,
 )
+from domain.social.connections import Connection
 from domain.social.engagement import Engagement
 from domain.social.posts import Post, PostStatus
+from domain.social.schedules import Calendar, Schedule
 
 PostId = Annotated[str, like(f"post_{SOME_ID}")]
 ConnectionId = Annotated[str, like(f"conn_{SOME_ID}")]
@@ -75,7 +77,7 @@ class PostWithdrawn(Payload):
 class ScheduleCreated(Payload):
     """A calendar of posts has been stored."""
 
-    schedule_id: Annotated[str, like(f"sch_{SOME_ID}")]
+    schedule_id: Annotated[str, like(f"schedule_{SOME_ID}")]
     total_posts_scheduled: Annotated[int, like(12)]
     date_range_start: Instant
     date_range_end: Instant
@@ -167,6 +169,9 @@ POST_RESCHEDULED = Webhook("social.post.rescheduled", PostRescheduled)
 POST_PUBLISHED = Webhook("social.post.published", PostPublished)
 POST_FAILED = Webhook("social.post.failed", PostFailed)
 POST_WITHDRAWN = Webhook("social.post.withdrawn", PostWithdrawn)
+PLATFORM_CONNECTED = Webhook("social.platform.connected", PlatformConnected)
+PLATFORM_DISCONNECTED = Webhook("social.platform.disconnected", PlatformDisconnected)
+SCHEDULE_CREATED = Webhook("social.schedule.created", ScheduleCreated)
 
 WEBHOOKS = (
     POST_CREATED,
@@ -174,9 +179,9 @@ WEBHOOKS = (
     POST_PUBLISHED,
     POST_FAILED,
     POST_WITHDRAWN,
-    Webhook("social.schedule.created", ScheduleCreated),
-    Webhook("social.platform.connected", PlatformConnected),
-    Webhook("social.platform.disconnected", PlatformDisconnected),
+    SCHEDULE_CREATED,
+    PLATFORM_CONNECTED,
+    PLATFORM_DISCONNECTED,
     Webhook("social.mention.detected", MentionDetected),
     Webhook("social.response.posted", ResponsePosted),
     Webhook("social.trend.detected", TrendDetected),
@@ -225,11 +230,45 @@ def _not_on_creation(event: Post.Event) -> bool:
     return event.originator_version > 2
 
 
+def _planned(event: Schedule.Planned) -> ScheduleCreated:
+    return ScheduleCreated(
+        schedule_id=public_id("schedule", event.originator_id),
+        total_posts_scheduled=len(event.slots),
+        date_range_start=event.starts_at,
+        date_range_end=event.ends_at,
+        created_at=event.timestamp,
+    )
+
+
 def _withdrawn(event: Post.Withdrawn) -> PostWithdrawn:
     return PostWithdrawn(post_id=_id(event), reason=event.reason, withdrawn_at=event.timestamp)
 
 
+def _connected(event: Connection.Connected) -> PlatformConnected:
+    return PlatformConnected(
+        platform=event.network, connection_id=public_id("conn", event.link.connection_id)
+    )
+
+
+def _disconnected(event: Connection.Disconnected) -> PlatformDisconnected:
+    return PlatformDisconnected(
+        platform=event.network,
+        connection_id=public_id("conn", event.connection_id),
+        data_deleted=event.data_deleted,
+        tokens_revoked=event.tokens_revoked,
+        disconnected_at=event.timestamp,
+    )
+
+
 EMISSIONS: Emissions = {
+    Connection.Opened: INTERNAL,
+    Connection.Requested: INTERNAL,
+    Connection.Connected: [Emission(PLATFORM_CONNECTED, _connected)],
+    Connection.Refused: INTERNAL,
+    Connection.Refreshed: INTERNAL,
+    Connection.Expired: INTERNAL,
+    Connection.Disconnected: [Emission(PLATFORM_DISCONNECTED, _disconnected)],
+    Connection.DataErased: INTERNAL,
     Post.Drafted: [Emission(POST_CREATED, _created)],
     Post.Scheduled: [Emission(POST_RESCHEDULED, _rescheduled, when=_not_on_creation)],
     Post.Rescheduled: [Emission(POST_RESCHEDULED, _rescheduled)],
@@ -243,4 +282,9 @@ EMISSIONS: Emissions = {
     Engagement.Began: INTERNAL,
     Engagement.Grew: INTERNAL,
     Engagement.CommentReceived: INTERNAL,
+    Schedule.Planned: [Emission(SCHEDULE_CREATED, _planned)],
+    Schedule.Moved: INTERNAL,
+    Schedule.Cancelled: INTERNAL,
+    Calendar.Opened: INTERNAL,
+    Calendar.Filled: INTERNAL,
 }

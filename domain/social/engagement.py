@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from domain.kernel import Aggregate, event
+from domain.personal import Personal
 from domain.social.networks import Network
 
 
@@ -24,13 +26,18 @@ class Figures:
         return Figures(**{name: n - vars(earlier)[name] for name, n in vars(self).items()})
 
 
+def commenter(event: "Engagement.CommentReceived") -> str:
+    """Whose comment it is: the author as their network knows them, such as `twitter:amira`."""
+    return f"{event.network}:{event.comment.author}"
+
+
 @dataclass(frozen=True)
 class Comment:
     """One comment; `sentiment` runs from -1 to 1."""
 
     id: str
-    author: str
-    text: str
+    author: Annotated[str, Personal(of=commenter)]
+    text: Annotated[str, Personal(of=commenter)]
     at: datetime
     sentiment: float
 
@@ -50,6 +57,8 @@ class Engagement(Aggregate, topic="social.engagement"):
     """The engagement of one post. Networks report totals; the events carry what was added,
     so that sums over any period are sums over events, and how the post went out, so that they
     can be summed by hashtag and hour of publication without looking anything up."""
+
+    impersonal_state = True  # of comments it keeps the ids
 
     class Began(Aggregate.Created):
         TOPIC = "social.engagement.began"

@@ -192,7 +192,9 @@ def find_word(text: str, word: str) -> int | None:
     return None
 
 
-def _alone(text: str, word: str, before: re.Pattern[str], after: re.Pattern[str]) -> Iterator[int]:
+def _alone(
+    text: str, word: str, before: regex.Pattern[str], after: regex.Pattern[str]
+) -> Iterator[int]:
     """Where `word` stands in `text` with nothing of `before` before it and of `after` after it."""
     start = text.find(word)
     while start >= 0:

@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from domain.kernel import Aggregate, NotFound, fold
 from infrastructure.event_log.codec import SELECT, StoredEvent, decoded
+from infrastructure.personal_data.opening import opened
 
 _EVENTS = (
     SELECT + " WHERE stream_id = %(stream)s AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s)"
@@ -44,7 +45,8 @@ async def events(
                 "limit": limit,
             },
         )
-        return [StoredEvent(*row) for row in await cursor.fetchall()]
+        found = [StoredEvent(*row) for row in await cursor.fetchall()]
+    return await opened(connection, found)
 
 
 async def as_it_was(

@@ -20,6 +20,8 @@ from uuid import UUID
 import msgspec
 
 from domain.kernel import EVENTS, DomainEvent, Invalid, Retired
+from domain.personal import personal_fields
+from infrastructure.personal_data.sealing import PERSONS, SEALED, Keys, NotOpened, seal
 
 COLUMNS = frozenset({"originator_id", "originator_version", "tenant", "originator_topic"})
 VERSION_KEY = "_version"
@@ -53,6 +55,7 @@ def _fields(kind: type[DomainEvent]) -> tuple[tuple[str, ...], Any]:
     hints = typing.get_type_hints(kind)
     names = tuple(f.name for f in dataclasses.fields(kind) if f.name not in COLUMNS)
     state = {name: hints[name] for name in names} | {VERSION_KEY: typing.NotRequired[int]}
+    state[PERSONS] = typing.NotRequired[dict[str, UUID]]
     return names, typing.TypedDict(kind.__name__, state)  # type: ignore[operator]
 
 
@@ -90,11 +93,13 @@ def _upcast(kind: type[DomainEvent], raw: dict[str, Any], since: int) -> None:
         _upcast(kind.superseded_by, raw, kind.superseded_as)
 
 
-def encode(event: DomainEvent) -> bytes:
-    """The state of `event` as it is stored, proven to be readable again.
+def encode(event: DomainEvent, keys: Keys | None = None) -> bytes:
+    """The state of `event` as it is stored, proven to be readable again. Personal data in it is
+    encrypted with the `keys` of the persons it belongs to.
 
     Raises `Invalid`, naming the field, for numbers and texts that JSON has no room for (they come
-    from free-form input), and `TypeError` when a field holds what its annotation does not allow.
+    from free-form input), and `TypeError` when a field holds what its annotation does not allow,
+    or a person's key is missing.
     """
     kind, values = type(event), vars(event)
     state = {name: values[name] for name in _fields(kind)[0]}
@@ -107,7 +112,7 @@ def encode(event: DomainEvent) -> bytes:
         raise TypeError(f"{event.TOPIC}: {error}") from error
     if back != state:
         _refuse_unstorable(state)
-    return stored
+    return seal(event, stored, keys) if personal_fields(kind) else stored
 
 
 def _refuse_unstorable(state: Mapping[str, Any]) -> None:
@@ -144,8 +149,13 @@ def _storable(value: Any) -> bool:
 
 
 def decode(topic: str, stream_id: UUID, version: int, tenant: str, state: bytes) -> DomainEvent:
-    """The event that was stored. Raises `UnreadableEvent`; imports nothing that a name asks for."""
+    """The event that was stored. Raises `UnreadableEvent`; imports nothing that a name asks for.
+
+    Personal data has to be opened first (`personal_data.opening`).
+    """
     try:
+        if state.startswith(SEALED):
+            raise NotOpened
         kind, read = _decoder(EVENTS[topic])
         values = read(state)
         if VERSION_KEY in values:  # today's own has none by now
@@ -155,6 +165,8 @@ def decode(topic: str, stream_id: UUID, version: int, tenant: str, state: bytes)
     values["originator_id"] = stream_id
     values["originator_version"] = version
     values["tenant"] = tenant
+    if PERSONS in values:
+        values["persons"] = values.pop(PERSONS)
     if version == 1:
         values["originator_topic"] = kind.aggregate.TOPIC
     # Frozen dataclasses are filled past their __init__: thousands of these are made per batch.

@@ -23,6 +23,7 @@ from application.kernel import Appended, Decision
 from domain.kernel import Invalid, Unavailable
 from infrastructure import database, metrics
 from infrastructure.event_log import codec
+from infrastructure.personal_data.sealing import Keys
 
 log = structlog.get_logger()
 
@@ -93,8 +94,9 @@ class Committer:
             await self.task
         await self._disconnect()
 
-    def submit(self, decision: Decision) -> asyncio.Future[Appended]:
-        """Queue a decision. The future answers when its commit is durable.
+    def submit(self, decision: Decision, keys: Keys | None = None) -> asyncio.Future[Appended]:
+        """Queue a decision. The future answers when its commit is durable. `keys` are those of the
+        persons whose data its events hold.
 
         It raises the library's `IntegrityError` when another command took one of the versions,
         `Invalid` when the idempotency key stands for another request, and `Unavailable`.
@@ -104,7 +106,7 @@ class Committer:
         if self.queued >= self.capacity:
             raise Unavailable("Too many commands are waiting for the log.", code="overloaded")
         rows = [
-            Row(e.originator_id, e.originator_version, e.TOPIC, codec.encode(e))
+            Row(e.originator_id, e.originator_version, e.TOPIC, codec.encode(e, keys))
             for e in decision.events
         ]
         loop = asyncio.get_running_loop()

@@ -19,10 +19,14 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from application.kernel import Appended, Decision
 from domain.kernel import Aggregate, fold
+from domain.personal import remembers_persons
 from infrastructure.event_log import codec, snapshots
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.event_log.committer import Committer, key_mismatch
 from infrastructure.event_log.snapshots import UnusableSnapshot
+from infrastructure.event_log.turns import Turns
+from infrastructure.personal_data.opening import opened, opened_states
+from infrastructure.personal_data.persons import Persons, holds_personal
 
 log = structlog.get_logger()
 
@@ -80,18 +84,21 @@ class EventLog:
         cache: int = 0,
     ) -> None:
         self.pool, self.committer = pool, committer
+        self.persons = Persons(pool)
         self.long, self.cache = long, cache
         self.locks: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
         self.cached: OrderedDict[UUID, _Frozen] = OrderedDict()
         self.writing: set[asyncio.Task[None]] = set()
+        self.turns = Turns(pool)
 
     @asynccontextmanager
     async def alone(self, what: object) -> AsyncIterator[None]:
-        """One at a time within this process, so that its commands do not race each other."""
+        """One at a time within this process, so that its commands do not race each other; and
+        in turns with the other processes when there was a race lately."""
         lock = self.locks.get(what)
         if lock is None:
             lock = self.locks[what] = asyncio.Lock()
-        async with lock:
+        async with lock, self.turns.taken(what):
             yield
 
     async def load(self, kind: type[A], stream_id: UUID) -> A | None:
@@ -123,7 +130,7 @@ class EventLog:
             cursor = connection.cursor(row_factory=tuple_row, binary=True)
             await cursor.execute(query.encode(), values)
             rows: list[tuple[Any, ...]] = await cursor.fetchall()
-        return rows
+            return await opened_states(connection, rows)
 
     def _folded(self, kind: type[A], base: A | None, rows: list[tuple[Any, ...]]) -> A | None:
         aggregate = fold(kind, (codec.decode(*row) for row in rows), base)
@@ -137,6 +144,8 @@ class EventLog:
         long = long and len(self.writing) < WRITING
         if not long and not (self.cache and folded):
             return
+        if remembers_persons(type(aggregate)):
+            return  # an erasure could not reach the copy
         try:
             frozen = _Frozen(aggregate.version, snapshots.freeze(aggregate))
         except UnusableSnapshot as error:
@@ -164,10 +173,15 @@ class EventLog:
     async def append(self, decision: Decision) -> Appended:
         """Commit a decision together with whatever others are being committed now."""
         try:
+            if holds_personal(decision.events):
+                keys = await self.persons.keys_of(decision.events)
+                return await self.committer.submit(decision, keys)
             return await self.committer.submit(decision)
         except IntegrityError:
-            for event in decision.events:
-                self.cached.pop(event.originator_id, None)
+            streams = {event.originator_id for event in decision.events}
+            self.turns.clashed(streams)
+            for stream in streams:
+                self.cached.pop(stream, None)
             raise
 
     async def answered(self, tenant: str, key: bytes, request: bytes) -> Appended | None:
@@ -195,4 +209,5 @@ class EventLog:
             await cursor.execute(
                 codec.SELECT + " WHERE position > %s ORDER BY position LIMIT %s", (position, limit)
             )
-            return [StoredEvent(*row) for row in await cursor.fetchall()]
+            events = [StoredEvent(*row) for row in await cursor.fetchall()]
+            return list(await opened(connection, events))

@@ -105,7 +105,12 @@ class _Thawing(pickle.Unpickler):
             return super().find_class(module, name)
         if module == self.own or module.startswith("domain."):
             found = super().find_class(module, name)
-            if isinstance(found, type) and not issubclass(found, Aggregate):
-                if is_dataclass(found) or issubclass(found, Enum):
-                    return found
+            if _is_data(found):
+                return found
         raise UnusableSnapshot(f"{module}.{name} is no part of a state")
+
+
+def _is_data(found: Any) -> bool:
+    if not isinstance(found, type) or issubclass(found, Aggregate):
+        return False
+    return is_dataclass(found) or issubclass(found, Enum)

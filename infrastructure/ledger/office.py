@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from domain.kernel import Conflict, NotFound, Unavailable
+from infrastructure import database
 from infrastructure.ledger import entries, proofs, tree
 from infrastructure.ledger.checkpoints import Checkpoint, Keys, NotTrusted, Signer
 from infrastructure.ledger.sealing import kept_file, kept_in, public_keys
@@ -116,8 +117,16 @@ class Office:
         cursor = await connection.execute(
             "SELECT FROM log.events WHERE position = %s AND tenant = %s", [position, tenant]
         )
-        if not await cursor.fetchone():
+        if await cursor.fetchone() is None:
             raise NotFound("There is no such event.")
+
+
+def origin_of(url: str) -> str:
+    """Who the ledger of the database at `url` is."""
+    with database.connect_sync(url, "ledger-origin") as connection:
+        row = connection.execute("SELECT origin FROM ledger.identity").fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def kept_notes(settings: Settings, origin: str) -> list[str]:

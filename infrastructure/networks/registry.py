@@ -6,6 +6,7 @@ connecting.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+import httpx
 import structlog
 
 from application.kernel import Desk
@@ -265,18 +267,23 @@ def _same_account(wanted: str, found: Identity) -> bool:
 
 @asynccontextmanager
 async def networks(
-    settings: Settings, event_log: EventLog, limits: GatewayLimits | None = None
+    settings: Settings,
+    event_log: EventLog,
+    limits: GatewayLimits = GatewayLimits(),
+    context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Networks]:
     """The networks of this process, and the clients that it talks to them with."""
-    limits = limits or GatewayLimits()
+    context = context or httpx.create_ssl_context()
     guard = EgressGuard(settings.private_networks, require_https=True)
     media = EgressGuard(settings.private_networks)
     vault = SecretVault(
         settings.encryption_key, settings.older_encryption_keys, purpose="credentials"
     )
     async with AsyncExitStack() as stack:
-        guarded = await stack.enter_async_context(GatewayClient(media, limits))
-        anywhere = await stack.enter_async_context(GatewayClient(EgressGuard(ANYWHERE), limits))
+        guarded = await stack.enter_async_context(GatewayClient(media, limits, context=context))
+        anywhere = await stack.enter_async_context(
+            GatewayClient(EgressGuard(ANYWHERE), limits, context=context)
+        )
         lines = {
             network: Line(app, anywhere if app.own_address else guarded, guarded)
             for network, app in settings.social_apps.items()

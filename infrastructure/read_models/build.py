@@ -13,9 +13,10 @@ from psycopg import AsyncConnection, errors
 from psycopg.types.json import Jsonb
 
 from domain.kernel import EVENTS
+from infrastructure.personal_data import keyring
 from infrastructure.read_models import folding, tables, workers
 from infrastructure.read_models.progress import Reporter
-from infrastructure.read_models.registry import Declared
+from infrastructure.read_models.registry import REBUILDING, Declared
 from infrastructure.read_models.shard import Task
 from infrastructure.read_models.tables import quoted
 from infrastructure.read_models.watch import NotShareable
@@ -28,6 +29,27 @@ BATCH = 2000
 """Events folded at once while catching up."""
 LAST = 5000
 """Events that may be left for the exchange, during which the live tables stand still."""
+
+
+async def drop(connection: AsyncConnection[Any], model: str) -> None:
+    """Remove what a rebuild of `model` has left; its lock must be held."""
+    cursor = await connection.execute("SELECT schema FROM read.builds WHERE model = %s", [model])
+    for (schema,) in await cursor.fetchall():
+        async with connection.transaction():
+            await connection.execute(f"DROP SCHEMA IF EXISTS {quoted(schema)} CASCADE".encode())
+            await connection.execute("DELETE FROM read.builds WHERE model = %s", [model])
+
+
+async def sweep(connection: AsyncConnection[Any]) -> None:
+    """Remove what killed rebuilds have left, of whatever read model."""
+    cursor = await connection.execute(
+        "SELECT b.model, m.id FROM read.builds b JOIN read.models m ON m.name = b.model"
+        " WHERE b.error IS NULL AND pg_try_advisory_lock(%s, m.id)",
+        [REBUILDING],
+    )
+    for model, id in await cursor.fetchall():
+        await drop(connection, model)
+        await connection.execute("SELECT pg_advisory_unlock(%s, %s)", [REBUILDING, id])
 
 
 class Build:
@@ -53,6 +75,7 @@ class Build:
 
     async def run(self) -> None:
         upto = await self._value("SELECT coalesce(max(position), 0) FROM log.events")
+        log.info("rebuild.begins", model=self.declared.name, upto=upto)
         try:
             await self._load(upto)
         except NotShareable as reason:
@@ -85,6 +108,7 @@ class Build:
                 shard,
                 self.shards,
                 upto,
+                keyring.secrets(),
             )
             for shard in range(self.shards)
         ]
@@ -99,7 +123,7 @@ class Build:
 
     async def _open(self, upto: int) -> None:
         """A new schema each time: whatever an abandoned worker may still write goes nowhere."""
-        await self._drop()
+        await drop(self.connection, self.declared.name)
         self.schema = f"read_build_{uuid4().hex}"
         async with self.connection.transaction():
             await self.connection.execute("SELECT read.open_build(%s)", [self.schema])
@@ -113,25 +137,11 @@ class Build:
                     await self.connection.execute(statement.encode())
         await self.connection.execute(f"SET search_path = {quoted(self.schema)}, public".encode())
 
-    async def _drop(self) -> None:
-        """Remove what this or an earlier rebuild of the read model has left."""
-        schema = await self._value(
-            "SELECT schema FROM read.builds WHERE model = %s", self.declared.name
-        )
-        if schema:
-            async with self.connection.transaction():
-                await self.connection.execute(
-                    f"DROP SCHEMA IF EXISTS {quoted(schema)} CASCADE".encode()
-                )
-                await self.connection.execute(
-                    "DELETE FROM read.builds WHERE model = %s", [self.declared.name]
-                )
-
     async def discard(self, account: dict[str, Any] | None) -> None:
         """Leave nothing but, of a failure, the account of it. What cannot be removed now (the
         connection may be lost) is removed when the next rebuild begins."""
         with contextlib.suppress(psycopg.OperationalError, psycopg.InterfaceError):
-            await self._drop()
+            await drop(self.connection, self.declared.name)
             if account is not None:
                 await self.connection.execute(
                     "INSERT INTO read.builds (model, schema, version, phase, error)"

@@ -9,6 +9,7 @@ from psycopg import AsyncConnection, errors
 from psycopg.rows import tuple_row
 
 from infrastructure.event_log.codec import StoredEvent, decoded
+from infrastructure.personal_data.opening import opened
 from infrastructure.read_models.flush import Prepared, prepared
 from projections.kernel import ReadModel, Rows
 
@@ -40,11 +41,11 @@ class Poisoned(Exception):
 
 async def read(
     connection: AsyncConnection[Any], since: int, upto: int, limit: int
-) -> list[StoredEvent]:
+) -> Sequence[StoredEvent]:
     """The next events after `since`, not beyond `upto`: at most `limit`, and about `BYTES`."""
     cursor = connection.cursor(row_factory=tuple_row, binary=True)
     await cursor.execute(_READ, (since, upto, limit, BYTES), prepare=True)
-    return [StoredEvent(*row) for row in await cursor.fetchall()]
+    return await opened(connection, [StoredEvent(*row) for row in await cursor.fetchall()])
 
 
 def fold(models: Sequence[ReadModel], events: Sequence[StoredEvent]) -> list[Prepared]:

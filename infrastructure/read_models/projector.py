@@ -23,6 +23,7 @@ from psycopg import AsyncConnection
 
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.read_models import folding, registry
+from infrastructure.read_models.build import sweep
 from infrastructure.read_models.folding import POISON, Poisoned
 from infrastructure.read_models.rebuild import (
     RebuildFailed,
@@ -98,6 +99,7 @@ class Projector:
             await registry.connect(self.url, "project-control") as control,
         ):
             await registry.enrol(connection, self.declared.values())
+            await sweep(connection)
             shares = Shares(connection, self.releases)
             await shares.arrive(retry_failed=first)
             await control.execute("LISTEN tidings_log")  # before the first read
@@ -214,7 +216,6 @@ class Projector:
         built is left for the next start, or for the command; the old tables stay in use."""
         while True:
             name = await self._outdated.get()
-            log.info("projector.building", model=name)
             try:
                 model = self.declared[name].model
                 await rebuild(self.url, model, processes=self.processes, only_if_outdated=True)

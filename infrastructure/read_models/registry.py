@@ -166,14 +166,18 @@ SELECT m.name, m.version, m.position, m.state, m.error, m.updated_at,
                'total', b.total, 'started_at', b.started_at, 'error', b.error)
         FROM read.builds b WHERE b.model = m.name) AS build
 FROM read.models m, (SELECT coalesce(max(position), 0) AS position FROM log.events) AS head
-ORDER BY m.name
+WHERE %(names)s::text[] IS NULL OR m.name = ANY (%(names)s) ORDER BY m.name
 """
 
 
-async def status(connection: AsyncConnection[Any]) -> list[ModelStatus]:
-    """Every read model that the database knows, by name. Any role of ours may ask."""
+async def status(
+    connection: AsyncConnection[Any], models: Iterable[ReadModel] | None = None
+) -> list[ModelStatus]:
+    """The read models that the database knows, by name: all, or those among `models` (it may
+    still hold some that this release has given up). Any role of ours may ask."""
+    names = None if models is None else [model.name for model in models]
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_STATUS)
+        await cursor.execute(_STATUS, {"names": names})
         return [_status(**row) for row in await cursor.fetchall()]
 
 

@@ -14,10 +14,11 @@ import os
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ from psycopg import Connection, sql
 
 from infrastructure import database
 from infrastructure.event_log.codec import StoredEvent, decoded
+from infrastructure.personal_data import keyring
+from infrastructure.personal_data.opening import opened_sync
 from infrastructure.read_models import flush, registry
 from infrastructure.read_models.folding import POISON
 from infrastructure.read_models.tables import columns, quoted
@@ -40,8 +43,8 @@ ROWS = 60_000
 """Folded rows kept in memory, and"""
 BYTES = 48 * 1024 * 1024
 """event states folded into them, before they are written."""
-REPORT = 2_000
-"""Events from one report to the next."""
+REPORT = 500
+"""Events from one report to the next, each a chance to be stopped."""
 LOADING = 73610184
 """Class of the advisory locks under which shards change rows of the same table."""
 
@@ -53,7 +56,8 @@ Report = Callable[[int], None]
 class Task:
     """Fold events 1 to `upto` of the streams of one shard into the tables of `schema`.
 
-    `model` is `module:class`; `imports` are the modules whose events the log may hold.
+    `model` is `module:class`; `imports` are the modules whose events the log may hold; `secrets`
+    open personal data (those of the process by default).
     """
 
     url: str
@@ -63,6 +67,7 @@ class Task:
     shard: int
     shards: int
     upto: int
+    secrets: Sequence[str] = field(default=(), repr=False)
 
 
 class Stopped(Exception):
@@ -91,17 +96,19 @@ def load(task: Task, report: Report) -> dict[str, str]:
     rows = Rows(model.tables, Row if alone else lambda table, key: WatchedRow(table, key, watch))
     with _connection(task, "read") as source, _connection(task, "write") as target:
         size = 0
-        for count, stored in enumerate(_history(source, model, task, report), 1):
+        history = _opened(target, _history(source, model, task, report))
+        for count, stored in enumerate(history, 1):
             watch.stream = stored.stream_id
             try:
-                model.fold(decoded(stored), rows, stored.position, stored.recorded_at)
+                event = decoded(stored)
+                model.fold(event, rows, stored.position, stored.recorded_at, history=True)
             except NotShareable:
                 raise
             except Exception as error:
                 told = {"position": stored.position, "topic": stored.topic}
                 raise Unfoldable(told | registry.account(error)) from error
             size += len(stored.state)
-            if size > BYTES or (count % 500 == 0 and len(rows) > ROWS):
+            if size > BYTES or (count % REPORT == 0 and len(rows) > ROWS):
                 _write(target, rows, alone)
                 size = 0
             if count % REPORT == 0:
@@ -146,6 +153,12 @@ def _history(
             for row in copy.rows():
                 yield StoredEvent(*row)
         report(upto)
+
+
+def _opened(connection: Connection[Any], history: Iterator[StoredEvent]) -> Iterator[StoredEvent]:
+    """The same events with their personal data; keys are asked for on a connection that is idle."""
+    while piece := list(islice(history, REPORT)):
+        yield from opened_sync(connection, piece)
 
 
 def _write(target: Connection[Any], rows: Rows, alone: bool) -> None:
@@ -206,6 +219,8 @@ def _plain(value: Any) -> Any:
 
 def _main() -> None:
     task = Task(**json.loads(sys.stdin.readline()))
+    if task.secrets:
+        keyring.use(task.secrets)
     threading.Thread(target=_end_with_the_other_side, daemon=True).start()
     try:
         _tell(uses=load(task, lambda position: _tell(at=position)))

@@ -44,9 +44,10 @@ def definition(table: Table, schema: str) -> list[str]:
 def indexes(table: Table, schema: str) -> list[str]:
     """The statements that make the indexes of `table` beside its key."""
     at = f"{quoted(schema)}.{quoted(table.name)}"
+    persons = [(person,) for person in sorted(set(table.personal.values()))]
     return [
         f"CREATE INDEX ON {at} {each if isinstance(each, str) else f'(tenant, {_list(each)})'}"
-        for each in table.indexes
+        for each in (*table.indexes, *persons)
     ]
 
 

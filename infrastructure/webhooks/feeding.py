@@ -11,6 +11,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent
+from infrastructure.personal_data.opening import opened
 from infrastructure.webhooks.lanes import ROOM, Delivery, Lane, Message
 
 CONFIGURATIONS = """
@@ -67,5 +68,6 @@ async def _messages(
     positions = sorted({position for position, _ in wanted})
     cursor = connection.cursor(row_factory=tuple_row, binary=True)
     await cursor.execute(codec.SELECT + " WHERE position = ANY (%s)", [positions])
-    events = {row[0]: StoredEvent(*row) for row in await cursor.fetchall()}
+    found = await opened(connection, [StoredEvent(*row) for row in await cursor.fetchall()])
+    events = {event.position: event for event in found}
     return {(at, name): Message(events[at], name) for at, name in wanted}

@@ -120,7 +120,8 @@ class Webhooks:
         first is behind the last when nothing was."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                "SELECT webhooks.position_at(%s), webhooks.position_at(coalesce(%s, 'infinity'))",
+                "SELECT webhooks.position_at(%s),"
+                " webhooks.position_at(coalesce(%s::timestamptz, 'infinity'))",
                 (since, until),
             )
             row = await cursor.fetchone()

@@ -22,6 +22,7 @@ from domain.kernel import stored_topics
 from infrastructure import database
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent
+from infrastructure.personal_data.opening import opened
 from infrastructure.webhooks.fanout import PUT, Batch
 from infrastructure.webhooks.messages import emissions, position_of
 
@@ -103,7 +104,7 @@ async def _past(connection: AsyncConnection[Any], work: Replay) -> int:
         " ORDER BY position LIMIT %s",
         (work.next, stretch, work.tenant, topics, PIECE),
     )
-    events = [StoredEvent(*row) for row in await cursor.fetchall()]
+    events = await opened(connection, [StoredEvent(*row) for row in await cursor.fetchall()])
     batch = Batch()
     for stored in events:
         for name in _said(stored, work):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from domain.kernel import stored_topics
 from infrastructure import database
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent, decoded
+from infrastructure.personal_data.opening import opened
 from infrastructure.webhooks.messages import emissions, render
 
 log = structlog.get_logger()
@@ -218,14 +219,14 @@ async def _stretch(
 
 async def _events(
     connection: AsyncConnection[Any], position: int, upto: int, tenants: list[str]
-) -> list[StoredEvent]:
+) -> Sequence[StoredEvent]:
     cursor = connection.cursor(row_factory=tuple_row, binary=True)
     await cursor.execute(
         codec.SELECT + " WHERE position > %s AND position <= %s AND tenant = ANY (%s)"
         " AND topic = ANY (%s) ORDER BY position LIMIT %s",
         (position, upto, tenants, stored_topics(BY_TOPIC), PIECE),
     )
-    return [StoredEvent(*row) for row in await cursor.fetchall()]
+    return await opened(connection, [StoredEvent(*row) for row in await cursor.fetchall()])
 
 
 async def head(connection: AsyncConnection[Any]) -> int:

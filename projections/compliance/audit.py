@@ -10,11 +10,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from application.compliance.trail import REFUSED
 from application.webhooks.catalogue import EMISSIONS
 from projections.kernel import DomainEvent, Query, ReadModel, Rows, Table
-
-REFUSED = {401: "access.unauthenticated", 403: "access.forbidden", 429: "access.rate_limited"}
-"""What a refused request is called in the trail, by its status."""
 
 TRAIL = Table(
     "audit_trail",
@@ -23,17 +21,15 @@ TRAIL = Table(
         "actor": str,
         "action": str,
         "kind": str,
-        "resource": UUID,
         "version": int,
         "request_id": str,
         "causation_id": str | None,
     },
-    key={"position": int},
+    key={"resource": UUID, "position": int},
     indexes=[
         ("at DESC", "position DESC"),
         ("actor", "at DESC", "position DESC"),
         ("action", "at DESC", "position DESC"),
-        ("resource", "at DESC", "position DESC"),
     ],
 )
 
@@ -47,12 +43,11 @@ class AuditTrail(ReadModel):
     events = tuple(EMISSIONS)
 
     def project(self, event: DomainEvent, rows: Rows) -> None:
-        rows(TRAIL)[rows.position].insert(
+        rows(TRAIL)[event.originator_id, rows.position].insert(
             at=rows.recorded_at,
             actor=event.actor,
             action=event.TOPIC,
             kind=event.aggregate.TOPIC,
-            resource=event.originator_id,
             version=event.originator_version,
             request_id=event.correlation_id,
             causation_id=event.causation_id,

@@ -314,7 +314,7 @@ def first_of(unit: str, at: datetime) -> datetime:
 def buckets(unit: str, since: datetime, until: datetime) -> Iterator[datetime]:
     """The beginnings of the days, weeks or months that the period touches, in order."""
     at = first_of(unit, since)
-    while at < until:
+    while at < until and since < until:
         yield at
         match unit:
             case "day":

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from domain.social.connections import Connection
 from domain.social.engagement import Engagement
 from domain.social.posts import OutcomeStatus, Post, PostStatus
 from projections.kernel import DomainEvent, Query, ReadModel, Rows, Table
@@ -46,14 +47,18 @@ ENGAGEMENT = Table(
 
 COMMENTS = Table(
     "post_comments",
-    {"author": str, "text": str, "at": datetime, "sentiment": float},
+    {"author": str, "text": str, "at": datetime, "sentiment": float, "person": UUID | None},
     key={"post_id": UUID, "network": str, "comment_id": str},
+    personal={"author": "person", "text": "person"},
 )
+
+
+ERASE = "DELETE FROM {} WHERE tenant = %(tenant)s AND network = %(network)s"
 
 
 class Posts(ReadModel):
     name = "posts"
-    version = 1
+    version = 2
     tables = (POSTS, ENGAGEMENT, COMMENTS)
     events = (
         Post.Drafted,
@@ -68,6 +73,7 @@ class Posts(ReadModel):
         Post.Failed,
         Engagement.Grew,
         Engagement.CommentReceived,
+        Connection.DataErased,
     )
 
     def project(self, event: DomainEvent, rows: Rows) -> None:
@@ -80,7 +86,11 @@ class Posts(ReadModel):
                     text=comment.text,
                     at=comment.at,
                     sentiment=comment.sentiment,
+                    person=event.persons.get("comment.author"),
                 )
+            case Connection.DataErased(network=network):
+                for table in ("post_engagement", "post_comments"):
+                    rows.execute(ERASE.format(table), {"network": network.value})
             case Post.Drafted():
                 rows(POSTS)[event.originator_id].insert(
                     author=event.actor,

@@ -1,27 +1,39 @@
 """`make bench`: each figure as a ratio of things measured side by side in one run.
 
-`make bench ARGS=http` runs one part.
+`make bench ARGS=http` runs one part. A run of all parts, or one with `--write`, also writes
+docs/benchmarks.md and its chart.
 """
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable
 
-from tests.bench import http
+from tests.bench import http, log, projections, report
 
-PARTS: dict[str, Callable[[], dict[str, float]]] = {"http": http.run}
+PARTS: dict[str, Callable[[], dict[str, float]]] = {
+    "log": log.run,
+    "projections": projections.run,
+    "http": http.run,
+}
 
 
 def main() -> int:
-    wanted = sys.argv[1:] or list(PARTS)
+    wanted = [each for each in sys.argv[1:] if each != "--write"]
     if unknown := set(wanted) - set(PARTS):
         print(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(PARTS)}.")
         return 2
-    for name in wanted:
-        print(f"== {name}")
-        for what, ratio in PARTS[name]().items():
-            print(f"  {what}: {ratio:.2f}")
+    random.seed(report.SEED)
+    ratios: dict[str, float] = {}
+    for name in wanted or PARTS:
+        print(f"== {name}", flush=True)
+        found = PARTS[name]()
+        ratios |= found
+        for what, ratio in found.items():
+            print(f"  {what}: {ratio:.2f}", flush=True)
+    if not wanted or "--write" in sys.argv:
+        report.write([*log.figures, *projections.figures], ratios)
     return 0
 
 

@@ -47,14 +47,42 @@ def test_something_is_changed_once(database_url):
     assert counter.count == 1
 
 
-def test_a_repeat_is_answered_also_where_the_first_made_it_impossible(database_url):
-    """The other process has begun it between the look at the key and the decision."""
-    for n in range(5):
-        answers, counter = fifty(
-            database_url, lambda log, id, n=n: desk(log, f"{n}").change(Counter, id, Start(), told)
-        )
-        assert same(answers) == 1
-        assert counter.count == 1
+@pytest.mark.parametrize("how", [{"command": Start()}, {"command": Increase(), "if_match": 1}])
+def test_a_repeat_is_answered_also_where_the_first_made_it_impossible(database_url, how):
+    """The other process has looked for the key in vain, and decides when the first is done."""
+    command, options = how["command"], {k: v for k, v in how.items() if k != "command"}
+
+    async def scenario():
+        async with processes(database_url) as (one, two):
+            stream = await opened(one)
+            looked, done = asyncio.Event(), asyncio.Event()
+            look = two.answered
+
+            async def slowly(*key):
+                found = await look(*key)
+                looked.set()
+                await done.wait()
+                return found
+
+            two.answered = slowly
+            late = asyncio.create_task(desk(two, "k", **options).change(
+                Counter, stream, command, told))  # fmt: skip
+            await looked.wait()
+            first = await desk(one, "k", **options).change(Counter, stream, command, told)
+            done.set()
+            return first, await late, await one.load(Counter, stream)
+
+    first, late, counter = asyncio.run(scenario())
+    assert same([first, late]) == 1
+    assert counter.count == 1
+
+
+def test_fifty_repeats_of_what_can_be_done_once(database_url):
+    answers, counter = fifty(
+        database_url, lambda log, id: desk(log, "k").change(Counter, id, Start(), told)
+    )
+    assert same(answers) == 1
+    assert counter.count == 1
 
 
 def test_if_match_lets_one_through(database_url):

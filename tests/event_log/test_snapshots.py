@@ -171,6 +171,27 @@ def test_a_wrong_snapshot_costs_time_and_nothing_else(database_url, damage):
     assert asyncio.run(scenario()) == (59, 60)
 
 
+def test_a_state_of_another_release_is_never_used(database_url):
+    """It may be whole, and still be what other code made of the same events."""
+
+    async def scenario():
+        async with event_log(database_url, log={"long": 50}) as log:
+            stream = await grown(log)
+            otherwise = await log.load(Counter, stream)
+            await settled(log)
+            otherwise.count = 1_000_000
+            with administering(database_url) as admin:
+                admin.execute(
+                    "UPDATE log.snapshots SET state = %s, shape = 'an older release'",
+                    [snapshots.freeze(otherwise)],
+                )
+            first = (await log.load(Counter, stream)).count
+            await settled(log)
+            return first, (await log.load(Counter, stream)).count
+
+    assert asyncio.run(scenario()) == (59, 59)
+
+
 def test_a_snapshot_that_cannot_be_kept_harms_no_command(database_url):
     async def scenario():
         async with event_log(database_url, log={"long": 50}) as log:

@@ -186,6 +186,22 @@ def write(url: str, events: Iterable[DomainEvent], caller: str | None = None) ->
         )
 
 
+def builds(admin: Connection[Any]) -> list[str]:
+    """Schemas of rebuilds that are there."""
+    return [
+        name
+        for (name,) in admin.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read_build_%'"
+        )
+    ]
+
+
+async def rebuilt(url: str, models: Sequence[ReadModel] = MODELS, **options: Any) -> None:
+    """Build read models anew, one after the other."""
+    for model in models:
+        await rebuild(url, model, **options)
+
+
 @contextmanager
 def program(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """This module in a process of its own."""

@@ -1,14 +1,9 @@
 """Building anew: the same bytes as live, under traffic, and through every kind of death."""
 
 import asyncio
-import contextlib
-import os
-import signal
-import time
 from datetime import date
 from uuid import uuid4
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,9 +14,6 @@ from infrastructure.read_models import registry, shard, workers
 from infrastructure.read_models.progress import Progress
 from infrastructure.read_models.reading import reading
 from infrastructure.read_models.rebuild import (
-    RebuildCancelled,
-    RebuildFailed,
-    RebuildInterrupted,
     RebuildRefused,
     rebuild,
 )
@@ -29,6 +21,7 @@ from projections.kernel import Query, ReadModel, Rows, Table
 from tests.infrastructure.read_side import (
     STEPS,
     administering,
+    builds,
     caught_up,
     contents,
     enrolled,
@@ -37,16 +30,14 @@ from tests.infrastructure.read_side import (
     one_by_one,
     opened,
     plainly,
-    program,
     projecting,
+    rebuilt,
     status,
     until,
     wipe,
     write,
 )
 from tests.rooms import (
-    ACCOUNTS,
-    MODELS,
     Account,
     Accounts,
     Deposits,
@@ -60,21 +51,6 @@ PROPERTY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-def builds(admin: psycopg.Connection) -> list[str]:
-    """Schemas of rebuilds that are there."""
-    return [
-        name
-        for (name,) in admin.execute(
-            "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read_build_%'"
-        )
-    ]
-
-
-async def rebuilt(url: str, models=MODELS, **options) -> None:
-    for model in models:
-        await rebuild(url, model, **options)
 
 
 @PROPERTY
@@ -109,12 +85,11 @@ def test_rebuilt_tables_are_the_live_ones_to_the_byte(
         asyncio.run(compare(admin))
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_workers_that_are_processes_build_the_same(database_url, monkeypatch, processes):
+def test_workers_that_are_processes_build_the_same(database_url, monkeypatch):
     monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0)
     write(database_url, opened(500))
     seen: list[Progress] = []
-    asyncio.run(rebuilt(database_url, processes=processes, on_progress=seen.append))
+    asyncio.run(rebuilt(database_url, on_progress=seen.append))
     with administering(database_url) as admin:
         assert everything(admin) == plainly(database_url, admin)
     assert [each.phase for each in seen if each.phase == "done"] == ["done"] * 2
@@ -270,128 +245,6 @@ def test_a_rebuild_moves_no_other_position_and_writes_no_event(database_url):
     assert before == after
 
 
-class Wider(Accounts):
-    """The next release: another version, another column."""
-
-    version = 2
-    tables = (
-        Table(
-            "accounts",
-            of_stream=Account,
-            columns={**ACCOUNTS.columns, "shout": str},
-            indexes=ACCOUNTS.indexes,
-            raw=ACCOUNTS.raw,
-        ),
-    )
-
-    def project(self, event: DomainEvent, rows: Rows) -> None:
-        match event:
-            case Account.Opened(owner=owner):
-                rows(self.tables[0])[event.originator_id].insert(owner=owner, shout=owner.upper())
-
-
-class Reshaped(Wider):
-    """The same, by somebody who forgot to say that it is another version."""
-
-    version = 1
-
-
-@pytest.mark.parametrize("release", [Wider(), Reshaped()])
-def test_another_version_or_shape_is_built_beside_and_switched_to_by_itself(database_url, release):
-    count = Query(Accounts, "SELECT count(*) FROM read.accounts WHERE tenant = %(tenant)s")
-
-    async def deploy():
-        async with (
-            database.pool(database_url, "api") as pool,
-            reading(database_url, pool) as reads,
-            projecting(database_url, [Accounts(), Deposits()]),
-        ):
-            await caught_up(database_url)
-            write(database_url, opened(50))
-            await caught_up(database_url)
-            async with projecting(database_url, [release, Deposits()]):
-                # Both releases are up, as while one is rolled out.
-                while True:
-                    assert (await reads.one("demo", "bob", count))["count"] >= 50
-                    write(database_url, opened(1))
-                    with administering(database_url) as admin:
-                        if _columns(admin) > len(ACCOUNTS.written) + 1:
-                            break
-                write(database_url, opened(10), caller="ann")
-                await caught_up(database_url, [release, Deposits()])
-                return await reads.one("demo", "ann", count)
-
-    seen = asyncio.run(deploy())
-    with administering(database_url) as admin:
-        total = admin.execute("SELECT count(*) FROM read.accounts").fetchone()[0]
-        assert seen == {"count": total}
-        assert admin.execute("SELECT bool_and(shout = upper(owner)) FROM read.accounts").fetchone()
-        assert builds(admin) == []
-
-
-def _columns(admin: psycopg.Connection) -> int:
-    row = admin.execute(
-        "SELECT count(*) FROM information_schema.columns"
-        " WHERE table_schema = 'read' AND table_name = 'accounts'"
-    ).fetchone()
-    return row[0]
-
-
-def test_an_older_release_takes_a_read_model_back_when_nobody_knows_the_newer(
-    database_url, monkeypatch
-):
-    monkeypatch.setattr("infrastructure.read_models.sharing.ABANDONED", 2.5)
-
-    async def go_back():
-        async with projecting(database_url, [Wider()]):
-            await caught_up(database_url, [Wider()])
-            write(database_url, opened(5))
-            await caught_up(database_url, [Wider()])
-            async with projecting(database_url, [Accounts()]):
-                await asyncio.sleep(3)
-                assert (await status(database_url))["accounts"].version == 2
-        async with projecting(database_url, [Accounts()]):
-            return await caught_up(database_url, [Accounts()])
-
-    assert asyncio.run(go_back())["accounts"].version == 1
-
-
-class Spoilt(Wider):
-    version = 3
-
-    def project(self, event: DomainEvent, rows: Rows) -> None:
-        match event:
-            case Account.Opened(owner="owner 3"):
-                raise LookupError(event.owner)
-        super().project(event, rows)
-
-
-def test_a_version_that_cannot_be_built_leaves_the_old_one_in_use_and_says_why(database_url):
-    async def deploy():
-        async with projecting(database_url, [Accounts()]):
-            await caught_up(database_url, [Accounts()])
-            write(database_url, opened(5))
-            await caught_up(database_url, [Accounts()])
-            async with projecting(database_url, [Spoilt()]):
-                await until(
-                    database_url,
-                    lambda now: now["accounts"].build and now["accounts"].build.error,
-                )
-            with pytest.raises(RebuildFailed, match=r"position 7, topic test\.account\.opened"):
-                await rebuild(database_url, Spoilt())
-            failed = await status(database_url)
-            await rebuild(database_url, Accounts())
-            return failed["accounts"], (await status(database_url))["accounts"]
-
-    failed, mended = asyncio.run(deploy())
-    assert (failed.version, failed.state, failed.build.phase) == (1, "live", "failed")
-    assert failed.build.error["error"] == "LookupError"
-    assert "owner 3" not in str(failed.build.error)
-    assert (mended.version, mended.build) == (1, None)
-    with administering(database_url) as admin:
-        assert builds(admin) == []
-
-
 def test_only_one_builds_a_read_model_at_a_time(database_url):
     write(database_url, opened(300))
 
@@ -405,126 +258,6 @@ def test_only_one_builds_a_read_model_at_a_time(database_url):
         return await rebuild(database_url, Accounts(), only_if_outdated=True)
 
     assert asyncio.run(twice()) is None
-
-
-def untouched(admin: psycopg.Connection, before: tuple[bytes, bytes]) -> None:
-    """Neither the tables in use nor anything else tells of a rebuild that was given up."""
-    assert everything(admin) == before
-    assert builds(admin) == []
-    assert admin.execute("SELECT count(*) FROM read.builds WHERE error IS NULL").fetchone() == (0,)
-
-
-@pytest.mark.parametrize("processes", [False, True])
-@pytest.mark.parametrize("how", ["event", "task"])
-def test_a_cancelled_rebuild_leaves_nothing(database_url, monkeypatch, how, processes):
-    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0 if processes else 10**9)
-
-    async def give_up() -> None:
-        cancel = asyncio.Event()
-        begun = asyncio.Event()
-        work = asyncio.create_task(
-            rebuild(
-                database_url,
-                SlowAccounts(),
-                cancel=cancel,
-                on_progress=lambda now: begun.set() if now.phase == "folding" else None,
-            )
-        )
-        await begun.wait()
-        await asyncio.sleep(0.3)
-        if how == "event":
-            cancel.set()
-            with pytest.raises(RebuildCancelled):
-                await work
-        else:
-            work.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await work
-
-    asyncio.run(rebuilt_live(database_url))
-    with administering(database_url) as admin:
-        before = everything(admin)
-        began = time.monotonic()
-        asyncio.run(give_up())
-        assert time.monotonic() - began < 3
-        untouched(admin, before)
-        asyncio.run(rebuilt(database_url))
-        assert everything(admin) == before
-
-
-async def rebuilt_live(url: str) -> None:
-    """Both read models live, over a history that takes `SlowAccounts` seconds."""
-    await enrolled(url)
-    async with projecting(url):
-        write(url, opened(2500))
-        await caught_up(url)
-
-
-def test_a_killed_rebuild_leaves_nothing_that_hinders_the_next(database_url):
-    asyncio.run(rebuilt_live(database_url))
-    with administering(database_url) as admin:
-        before = everything(admin)
-        with program("rebuild", database_url) as process:
-            process.stdout.readline()
-            time.sleep(0.5)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        assert len(builds(admin)) == 1
-        assert everything(admin) == before
-        _wait_until_gone(admin)
-        asyncio.run(rebuilt(database_url))
-        untouched(admin, before)
-
-
-def _wait_until_gone(admin: psycopg.Connection) -> None:
-    """The workers of a rebuild end with it."""
-    end = time.monotonic() + 5
-    while admin.execute(
-        "SELECT FROM pg_stat_activity WHERE datname = current_database()"
-        " AND application_name LIKE 'tidings-rebuild%'"
-    ).fetchall():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def test_a_rebuild_whose_worker_is_killed_fails_and_changes_nothing(database_url, monkeypatch):
-    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0)
-
-    async def kill() -> None:
-        work = asyncio.create_task(rebuild(database_url, SlowAccounts()))
-        with administering(database_url) as admin:
-            while not admin.execute(
-                "SELECT FROM pg_stat_activity WHERE application_name = 'tidings-rebuild-write'"
-                " AND datname = current_database()"
-            ).fetchall():
-                await asyncio.sleep(0.02)
-        for child in _children():
-            os.kill(child, signal.SIGKILL)
-            break
-        with pytest.raises(RebuildInterrupted, match="ended without a word"):
-            await work
-
-    asyncio.run(rebuilt_live(database_url))
-    with administering(database_url) as admin:
-        before = everything(admin)
-        asyncio.run(kill())
-        untouched(admin, before)
-
-
-def _children() -> list[int]:
-    """Processes that run the module of the workers and were started by this one."""
-    found = []
-    for entry in os.listdir("/proc"):
-        with contextlib.suppress(OSError):
-            if entry.isdigit():
-                with (
-                    open(f"/proc/{entry}/cmdline", "rb") as command,
-                    open(f"/proc/{entry}/stat") as stat,
-                ):
-                    parent = int(stat.read().rpartition(")")[2].split()[1])
-                    if parent == os.getpid() and shard.__name__.encode() in command.read():
-                        found.append(int(entry))
-    return found
 
 
 def test_the_first_tables_of_a_log_with_a_history_are_built_before_they_are_shown(database_url):

@@ -89,16 +89,18 @@ def retired():
     """Two events of accounts that nothing decides any more."""
     before = dict(EVENTS)
 
-    class Branded(Retired, of=Account):
+    class Branded(Retired):
         """What renaming was called once."""
 
+        aggregate = Account
         TOPIC = "test.account.branded"
         superseded_by = Account.Renamed
         owner: str
 
-    class Audited(Retired, of=Account):
+    class Audited(Retired):
         """What nothing is read as any more."""
 
+        aggregate = Account
         TOPIC = "test.account.audited"
 
     yield

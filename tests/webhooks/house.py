@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httptools
@@ -83,7 +83,13 @@ class Receiver:
     connections: int = 0
     open: int = 0
     most_at_once: int = 0
+    at_work: set[asyncio.Transport] = field(default_factory=set)
     url: str = ""
+
+    def hang_up(self) -> None:
+        """Close every connection that is open."""
+        for connection in self.at_work:
+            connection.abort()
 
     def ids(self, path: str | None = None) -> list[str]:
         return [each.id for each in self.received if path in (None, each.path)]
@@ -100,7 +106,13 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.receiver.connections += 1
+        self.receiver.at_work.add(cast(asyncio.Transport, transport))
         self._begin()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.receiver.at_work.discard(cast(asyncio.Transport, self.transport))
+        for task in self.tasks:
+            task.cancel()
 
     def _begin(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
@@ -160,6 +172,7 @@ async def receiver(answer: Answering | None = None) -> AsyncIterator[Receiver]:
         yield it
     finally:
         server.close()
+        it.hang_up()
 
 
 @dataclass
@@ -220,7 +233,7 @@ class House:
         """One more public event of the same post."""
         from application.social.posts import SchedulePost
 
-        command = SchedulePost(scheduled_for=LATER + timedelta(minutes=n))
+        command = SchedulePost(scheduled_for=LATER + timedelta(minutes=n + 1))
         await self.desk().change(Post, id, command, lambda _: Nothing())
 
     async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -237,14 +250,14 @@ class House:
 
     async def make_due(self) -> None:
         """Let all retries be due now, as if hours had passed."""
-        await self.rows(
-            "UPDATE webhooks.deliveries SET due = clock_timestamp() WHERE due IS NOT NULL"
-            " RETURNING 1"
-        )
-        await self.rows(
-            "UPDATE webhooks.queues SET wake = clock_timestamp(), not_before = NULL RETURNING 1"
-        )
-        await self.rows("SELECT pg_notify('tidings_webhooks', '')")
+        async with self.pool.connection() as connection, connection.transaction():
+            for statement in (
+                "SELECT FROM webhooks.queues ORDER BY endpoint_id FOR UPDATE",
+                "UPDATE webhooks.queues SET wake = clock_timestamp(), not_before = NULL",
+                "UPDATE webhooks.deliveries SET due = clock_timestamp() WHERE due IS NOT NULL",
+                "SELECT pg_notify('tidings_webhooks', '')",
+            ):
+                await connection.execute(statement)
 
 
 async def until(look: Callable[[], Any], within: float = 10.0) -> Any:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 
 from infrastructure import database
 from infrastructure.egress import EgressGuard, parse_networks
@@ -29,5 +28,6 @@ async def work(url: str, lease: float) -> None:
         await asyncio.gather(group, return_exceptions=True)
 
 
-if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1], float(sys.argv[2])))
+def run_worker(url: str, lease: float) -> None:
+    """Work until SIGTERM, or worse."""
+    asyncio.run(work(url, lease))

@@ -1,0 +1,1 @@
+"""Personal data at rest: persons' keys, sealing and opening of events, erasure."""
