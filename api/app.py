@@ -19,6 +19,8 @@ from infrastructure.event_log.committer import Committer
 from infrastructure.event_log.log import EventLog
 from infrastructure.ledger.office import Office
 from infrastructure.networks.registry import networks
+from infrastructure.personal_data import keyring
+from infrastructure.personal_data.rotation import secrets_of
 from infrastructure.rate_limits import RateLimiter
 from infrastructure.read_models.reading import reading
 from infrastructure.settings import Settings
@@ -70,6 +72,7 @@ def serve(settings: Settings) -> Envelope:
 async def open_log(settings: Settings, name: str) -> AsyncIterator[EventLog]:
     """The event log, for as long as the process needs it."""
     async with AsyncExitStack() as stack:
+        keyring.use(secrets_of(settings))
         pool = await stack.enter_async_context(database.pool(settings.database_url, name))
         committer = Committer(settings.database_url)
         await committer.start()

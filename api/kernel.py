@@ -271,7 +271,7 @@ class Route(APIRoute):
             raise HTTPException(429, "The rate limit is exceeded; try again later.")
         result = await self.endpoint(**arguments)
         if type(result) is Answer and result.position is not None:
-            note_origin(house(request).audit, request, caller)
+            note_origin(house(request).audit, request.scope, caller)
         return respond(result)
 
 

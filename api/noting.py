@@ -4,15 +4,14 @@ The address is that of the connection; headers of proxies are not believed.
 """
 
 from base64 import urlsafe_b64decode
-from functools import lru_cache
-from ipaddress import ip_address
+from datetime import UTC, datetime
 
 import orjson
 from fastapi import Request
 from starlette.types import Scope
 
 from domain.identity import TENANT_SLUG, Caller
-from infrastructure.audit.recorder import Origin, Recorder, Refusal, now
+from infrastructure.audit.recorder import Recorder, Refusal, address_of
 
 NOTED = frozenset({401, 403, 429})
 """Statuses that say that somebody tried what they may not."""
@@ -32,39 +31,24 @@ def note_refusal(
     caller: Caller | None = getattr(request.state, "caller", None)
     recorder.note(
         Refusal(
-            at=now(),
+            at=datetime.now(UTC),
             tenant=caller.tenant if caller else _claimed_tenant(request),
             actor=caller.user if caller else None,
             endpoint=endpoint,
             method=request.method,
             status=status,
             reason=reason,
-            address=_address(request.scope),
+            address=address_of(request.client.host) if request.client else None,
             request_id=request.scope["state"]["request_id"],
         )
     )
 
 
-def note_origin(recorder: Recorder, request: Request, caller: Caller) -> None:
-    """Note from where a request came that changed something."""
-    address = _address(request.scope)
-    if address is not None:
-        id = request.scope["state"]["request_id"]
-        recorder.note(Origin(now(), caller.tenant, caller.user, id, address))
-
-
-def _address(scope: Scope) -> str | None:
-    client = scope.get("client")
-    return _ip(client[0]) if client else None
-
-
-@lru_cache(maxsize=4096)
-def _ip(host: str) -> str | None:
-    """The address in one form; None for a peer that has none, as on a Unix socket."""
-    try:
-        return str(ip_address(host.partition("%")[0]))
-    except ValueError:
-        return None
+def note_origin(recorder: Recorder, scope: Scope, caller: Caller) -> None:
+    """Note from where a request came that changed something; about a microsecond."""
+    if client := scope.get("client"):
+        id = scope["state"]["request_id"]
+        recorder.note((datetime.now(UTC), caller.tenant, caller.user, id, client[0]))
 
 
 def _claimed_tenant(request: Request) -> str | None:

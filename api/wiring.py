@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from fastapi import APIRouter
 
 from api import service, specifications
-from api.compliance import audit
+from api.compliance import audit, erasures
 from api.social import analytics as social_analytics
 from api.social import connections as social_connections
 from api.social import posts as social_posts
@@ -35,6 +35,7 @@ ROUTERS: Sequence[APIRouter] = (
     stream.router,
     specifications.router,
     audit.router,
+    erasures.router,
     service.router,
 )
 

@@ -10,12 +10,16 @@ from api.app import open_log
 from api.wiring import POLICIES, READ_MODELS, jobs
 from application.social.connecting import Connecting
 from application.social.publishing import Publishing
+from infrastructure import rate_limits
 from infrastructure.calendar import Plans
 from infrastructure.egress import EgressGuard
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off
 from infrastructure.ledger.sealing import sealer
 from infrastructure.networks.registry import networks
+from infrastructure.personal_data import keyring
+from infrastructure.personal_data.erasure import FINISH, eraser_of
+from infrastructure.personal_data.rotation import secrets_of
 from infrastructure.read_models.projector import Projector
 from infrastructure.read_models.reading import reading
 from infrastructure.read_models.requested import REBUILD, rebuilding
@@ -34,6 +38,7 @@ async def work(settings: Settings, only: Kind | None = None) -> None:
         "webhooks": _webhooks,
         "jobs": _jobs,
     }
+    keyring.use(secrets_of(settings))
     async with asyncio.TaskGroup() as group:
         for kind, run in kinds.items():
             if only in (None, kind):
@@ -68,10 +73,12 @@ async def _jobs(settings: Settings) -> None:
         log = await stack.enter_async_context(open_log(settings, "jobs"))
         accounts = await stack.enter_async_context(networks(settings, log))
         reads = await stack.enter_async_context(reading(settings.database_url, log.pool))
+        redis = await stack.enter_async_context(rate_limits.connect(settings.redis_url))
         publishing = Publishing(log, accounts, Plans(reads, log.pool))
         work = {
             **jobs(publishing, Connecting(log, accounts)),
             REBUILD: rebuilding(settings.database_url, READ_MODELS),
+            FINISH: eraser_of(settings, log, redis, READ_MODELS).finish,
         }
         app = queue(settings.database_url, work)
         await asyncio.gather(

@@ -41,6 +41,7 @@ class SecretVault:
             id = _derived(each, f"tidings {purpose} key id", 8).hex()
             self._ciphers[id] = AESGCM(_derived(each, f"tidings {purpose} key", 32))
         self.key_id = next(iter(self._ciphers))
+        self.key_ids = frozenset(self._ciphers)
 
     def seal(self, secret: bytes, *context: str) -> Sealed:
         """Encrypt; only the same context opens it again."""

@@ -136,8 +136,8 @@ class Table:
     `indexes`: a tuple of columns (tenant first is understood; `"at DESC"` is fine), or a string
     that follows CREATE INDEX ON the table. `personal` names, for each column of personal data, the
     column (`UUID | None`) that holds whose it is, as `event.persons` tells: when that person is
-    erased the engine blanks the column, to what a rebuild would put there. `raw` adds columns that the database computes, name
-    to DDL. `walled=False` leaves off row-level security, behind which PostgreSQL will not use an
+    erased the engine blanks the column, to what a rebuild would put there. `raw` adds columns that
+    the database computes, name to DDL. `walled=False` leaves off row-level security, behind which PostgreSQL will not use an
     index for text search or similarity.
     """
 
@@ -178,7 +178,7 @@ class Table:
             fields["version"] = Column("version", int, "bigint", False)
         for name, person in self.personal.items():
             if name not in fields or getattr(fields.get(person), "sql", None) != "uuid":
-                raise TypeError(f"table {self.name}: personal {name!r} needs a column of its person")
+                raise TypeError(f"table {self.name}: personal {name!r} needs a person's column")
             erased_form(self.columns[name], f"table {self.name}: {name}")
         exact = not any(k.kind in (str, datetime) for k in keys[1:])
         derived = {

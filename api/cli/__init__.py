@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from api.cli import auditing, house, reading, serving, showing, specifications, webhooks
+from api.cli import auditing, house, persons, reading, serving, showing, specifications, webhooks
 
 app = typer.Typer(
     name="tidings",
@@ -27,6 +27,8 @@ app.command()(showing.demo)
 app.add_typer(showing.projections, name="projections")
 app.add_typer(auditing.audit, name="audit")
 app.add_typer(webhooks.webhooks, name="webhooks")
+app.command()(persons.erase)
+app.add_typer(persons.keys, name="keys")
 app.command()(specifications.openapi)
 app.command()(specifications.asyncapi)
 

@@ -26,6 +26,9 @@ DataDir = Annotated[
     ),
 ]
 
+OPERATOR = "tidings:operator"
+"""The actor of what is done from the command line."""
+
 _given: dict[str, Path | None] = {"data_dir": None}
 
 
@@ -83,6 +86,8 @@ def at_home() -> Iterator[Settings]:
     started when nobody has yet and stopped when nobody needs them any more."""
     from infrastructure.database import migrate
     from infrastructure.embedded import EmbeddedServers
+    from infrastructure.personal_data import keyring
+    from infrastructure.personal_data.rotation import check_keys, secrets_of
 
     directory = make_data_dir()
     database_url, redis_url = own_servers(os.environ)
@@ -95,6 +100,8 @@ def at_home() -> Iterator[Settings]:
             redis_url or servers.redis_url,
         )
         migrate(settings.database_url)
+        check_keys(settings)
+        keyring.use(secrets_of(settings))
         yield settings
 
 

@@ -82,6 +82,7 @@ def _servers(directory: Path) -> Iterator[tuple[Settings, list[EmbeddedServers]]
     starting.start()
     from api import app, work  # noqa: F401 - before the fork, so that the children share them
     from infrastructure.database import migrate
+    from infrastructure.personal_data.rotation import check_keys
 
     starting.join()
     try:
@@ -94,6 +95,7 @@ def _servers(directory: Path) -> Iterator[tuple[Settings, list[EmbeddedServers]]
             redis_url or embedded.redis_url,
         )
         migrate(settings.database_url)
+        check_keys(settings)
         yield settings, [embedded] if embedded.wanted else []
     finally:
         embedded.stop()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
-from uuid import UUID
 
 from fastapi import Depends, Request
 from pydantic import BaseModel
@@ -179,14 +178,12 @@ async def disconnect_platform(
 ) -> Answer[SocialPlatformDisconnectResponse]:
     """Cut every account of a network, and forget its credentials."""
 
-    def answer(
-        connection: Connection, revoked: Mapping[UUID, bool]
-    ) -> SocialPlatformDisconnectResponse:
+    def answer(connection: Connection, revoked: bool) -> SocialPlatformDisconnectResponse:
         return SocialPlatformDisconnectResponse(
             success=True,
             platform=platform,
             data_deleted=delete_data,
-            tokens_revoked=bool(revoked) and all(revoked.values()),
+            tokens_revoked=revoked,
             disconnected_at=connection.modified_on,
         )
 

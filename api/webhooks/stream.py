@@ -9,11 +9,11 @@ from contextlib import aclosing
 from typing import Annotated
 
 import structlog
-from fastapi import Header, Query
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.kernel import WRITERS, AtReads, Router
+from api.kernel import WRITERS, AtReads, Router, text_header
 from api.webhooks.endpoints import AtWebhooks
 from application.webhooks.catalogue import check_patterns, matching
 from domain.kernel import Invalid
@@ -29,6 +29,19 @@ PATIENCE = 30.0
 """Seconds that a reader may take for one piece before it is cut off."""
 RETRY = b"retry: 1000\n\n"
 """How long a client waits before it comes back, in milliseconds."""
+
+
+async def _declared(last_event_id: Annotated[str | None, Header()] = None) -> str | None:
+    return last_event_id
+
+
+async def _of_request(request: Request) -> str | None:
+    return text_header(request, b"last-event-id")
+
+
+# FastAPI learns the header from the signature; the route itself asks `of_request`.
+_declared.of_request = _of_request  # type: ignore[attr-defined]
+LastEventId = Annotated[str | None, Depends(_declared)]
 
 
 class EventStream(Response):
@@ -96,7 +109,7 @@ async def stream(
     reads: AtReads,
     at: AtWebhooks,
     events: Annotated[list[str], Query(max_length=100)] = ["*"],  # noqa: B006 - never changed
-    last_event_id: Annotated[str | None, Header()] = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """The messages that endpoints get, as Server-Sent Events whose id is the position in the log.
 

@@ -1,6 +1,6 @@
 """The port to accounts of social networks and their secrets, and what may come of asking."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -82,6 +82,10 @@ class Accounts(Protocol):
 
     async def forget(self, tenant: str, connection_id: UUID) -> None:
         """Delete what was put away."""
+        ...
+
+    async def sweep(self, tenant: str, network: Network, but: Collection[UUID]) -> None:
+        """Delete what was put away by requests that died, and belongs to no connection."""
         ...
 
     async def renew(

@@ -103,28 +103,35 @@ class Connecting:
         self,
         desk: Desk,
         network: Network,
-        answer: Callable[[Connection, Mapping[UUID, bool]], M],
+        answer: Callable[[Connection, bool], M],
         *,
         delete_data: bool,
         revoke_tokens: bool,
     ) -> Answer[M]:
-        """Cut every account of the tenant on `network`. Raises `NotFound` when there is none."""
+        """Cut every account of the tenant on `network`. `answer` is told whether the network has
+        taken back the tokens of each. Raises `NotFound` when there is none."""
         stream = Connection.create_id(network, desk.tenant)
-        connection = await self.log.load(Connection, stream)
-        accounts = list(connection.accounts.values()) if connection else []
-        revoked = {
-            each.link.connection_id: await self.accounts.revoke(desk.tenant, network, each)
-            for each in accounts
-            if revoke_tokens
-        }
+        revoked = await self._revoked(desk, network) if revoke_tokens else {}
         command = DisconnectPlatform(revoked, delete_data)
         done = await desk.change(
-            Connection, stream, command, lambda changed: answer(changed, revoked)
+            Connection, stream, command, lambda changed: answer(changed, command.all_revoked)
         )
-        if not done.replayed:
-            for each in accounts:
-                await self.accounts.forget(desk.tenant, each.link.connection_id)
+        for id in command.cut:
+            await self.accounts.forget(desk.tenant, id)
         return done
+
+    async def _revoked(self, desk: Desk, network: Network) -> Mapping[UUID, bool]:
+        """Whose tokens the network has taken back; none for a request that will cut nothing."""
+        key = desk.idempotency
+        if key and await self.log.answered(desk.tenant, key.key, key.request):
+            return {}
+        connection = await self.log.load(Connection, Connection.create_id(network, desk.tenant))
+        if connection is None or desk.if_match not in (None, connection.version):
+            return {}
+        return {
+            id: await self.accounts.revoke(desk.tenant, network, account)
+            for id, account in connection.accounts.items()
+        }
 
     async def verify(
         self, tenant: str, network: str, connection_id: str, asked: int
@@ -178,9 +185,13 @@ class Connecting:
                 return [renewal(tenant, on, id, end, at=again)]
         return []
 
-    async def forget(self, tenant: str, connection_id: str) -> Iterable[Job]:
-        """Delete the secrets of a connection that is no more (a job)."""
+    async def forget(self, tenant: str, network: str, connection_id: str) -> Iterable[Job]:
+        """Delete the secrets of a connection that is no more, and of those that never came to be
+        (a job)."""
+        on = Network(network)
         await self.accounts.forget(tenant, UUID(connection_id))
+        connection = await self.log.load(Connection, Connection.create_id(on, tenant))
+        await self.accounts.sweep(tenant, on, connection.accounts if connection else ())
         return []
 
     async def erase(self, tenant: str, network: str) -> Iterable[Job]:

@@ -153,14 +153,24 @@ class NoteExpired:
         connection.expire(self.connection_id, self.reason)
 
 
-@dataclass(frozen=True)
+@dataclass
 class DisconnectPlatform:
-    """Cut every account on a network; `revoked` tells whose tokens the network took back."""
+    """Cut every account on a network; `revoked` tells whose tokens the network took back.
+
+    `cut` are the accounts that it met, which may be more than were there a moment before.
+    """
 
     revoked: Mapping[UUID, bool]
     delete_data: bool
+    cut: tuple[UUID, ...] = ()
+
+    @property
+    def all_revoked(self) -> bool:
+        """Whether no tokens are left."""
+        return bool(self.cut) and all(self.revoked.get(id, False) for id in self.cut)
 
     def handle(self, connection: Connection) -> None:
+        self.cut = tuple(connection.accounts)
         connection.disconnect(self.revoked, delete_data=self.delete_data)
 
 

@@ -66,7 +66,11 @@ def forget_secrets(
     that."""
     yield Job(
         "social.forget_credentials",
-        {"tenant": event.tenant, "connection_id": event.connection_id.hex},
+        {
+            "tenant": event.tenant,
+            "network": event.network.value,
+            "connection_id": event.connection_id.hex,
+        },
     )
 
 

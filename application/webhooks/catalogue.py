@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 
+from application.compliance import webhooks as compliance
 from application.email import webhooks as email
 from application.files import webhooks as files
 from application.notifications import webhooks as notifications
@@ -15,7 +16,7 @@ from application.webhooks import webhooks as endpoints
 from application.webhooks.public import Emission, Emissions, Webhook
 from domain.kernel import EVENTS, Retired
 
-CONTEXTS = (social, email, support, payments, notifications, reports, files, endpoints)
+CONTEXTS = (social, email, support, payments, notifications, reports, files, endpoints, compliance)
 
 WEBHOOKS: Mapping[str, Webhook] = {
     webhook.name: webhook for context in CONTEXTS for webhook in context.WEBHOOKS

@@ -11,7 +11,9 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
+from ipaddress import ip_address
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -64,14 +66,20 @@ class Refusal(NamedTuple):
     request_id: str
 
 
-class Origin(NamedTuple):
-    """From where a request came that changed something."""
+Origin = tuple[datetime, str, str, str, str]
+"""From where a request came that changed something: instant, tenant, actor, request id, host.
 
-    at: datetime
-    tenant: str
-    actor: str
-    request_id: str
-    address: str
+A plain tuple, looked at by the writer alone: one is made for every command that is carried out.
+"""
+
+
+@lru_cache(maxsize=4096)
+def address_of(host: str) -> str | None:
+    """The address in one form; None for a peer that has none, as on a Unix socket."""
+    try:
+        return str(ip_address(host.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 @dataclass
@@ -83,7 +91,7 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._notes: deque[Refusal | Origin] = deque()
-        self._wake = asyncio.Event()
+        self._wake, self._waiting = asyncio.Event(), False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -95,7 +103,9 @@ class Recorder:
             metrics.audit_dropped.inc()
             return
         self._notes.append(what)
-        self._wake.set()
+        if not self._waiting:
+            self._waiting = True
+            self._wake.set()
 
     async def close(self) -> None:
         """Write what waits, as far as it can be written in a moment."""
@@ -115,6 +125,7 @@ class Recorder:
             await self._wake.wait()
             await asyncio.sleep(PAUSE)
             self._wake.clear()
+            self._waiting = False
             try:
                 await self._write()
             except (psycopg.Error, PoolTimeout, OSError) as error:
@@ -127,7 +138,11 @@ class Recorder:
         """The first batch, in one transaction; it stays in the queue until that is committed."""
         batch = list(islice(self._notes, BATCH))
         refusals = [each for each in batch if isinstance(each, Refusal)]
-        origins = [each for each in batch if isinstance(each, Origin)]
+        origins = [
+            (*each[:4], address)
+            for each in batch
+            if not isinstance(each, Refusal) and (address := address_of(each[4]))
+        ]
         try:
             async with self.pool.connection() as connection, connection.transaction():
                 if refusals:
@@ -144,8 +159,3 @@ class Recorder:
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def now() -> datetime:
-    """The instant of a note."""
-    return datetime.now(UTC)

@@ -13,9 +13,10 @@ from psycopg_pool import AsyncConnectionPool
 from domain.kernel import Conflict, NotFound, Unavailable
 from infrastructure import database
 from infrastructure.ledger import entries, proofs, tree
+from infrastructure.ledger.aside import verify_aside
 from infrastructure.ledger.checkpoints import Checkpoint, Keys, NotTrusted, Signer
 from infrastructure.ledger.sealing import kept_file, kept_in, public_keys
-from infrastructure.ledger.verification import Verdict, verify_aside
+from infrastructure.ledger.verification import Verdict
 from infrastructure.settings import Settings
 
 

@@ -196,8 +196,9 @@ async def _database_may_fail() -> AsyncIterator[None]:
 
 @dataclass(frozen=True)
 class UnusableAccount:
-    """An account that cannot be used: nothing is sent, and nothing is known of earlier posts."""
+    """An account that cannot be used: nothing is sent, and nobody can be asked."""
 
+    store: Store
     provider: str
     code: str
     message: str
@@ -207,7 +208,11 @@ class UnusableAccount:
         raise RefusedByNetwork(self.code, self.message)
 
     async def find(self, publication: Publication) -> Receipt | None:
-        """Nobody can be asked."""
+        """What is known without asking."""
+        async with _database_may_fail():
+            sent = await self.store.sent(publication)
+            if sent is None or sent.receipt is not None:
+                return None if sent is None else sent.receipt
         raise OutcomeUnknown(self.message)
 
     async def engagement(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from application.social.accounts import Identity
 from application.social.networks import Publication, Receipt
+from domain.kernel import utc
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
 from infrastructure.gateways import GatewayError, GatewayResponse
@@ -18,6 +19,7 @@ from infrastructure.networks.line import (
     Fault,
     Line,
     NetworkSaysNo,
+    NetworkUnclear,
     Reply,
     parsed,
     plain_refusal,
@@ -176,14 +178,24 @@ def is_video(url: str) -> bool:
     return path.rpartition("/")[2].rpartition(".")[2].lower() in _VIDEOS
 
 
-def instant(text: Any) -> datetime:
-    """A network's instant: ISO 8601 (`+0000` too), or seconds or milliseconds since 1970."""
+def instant(stated: Any) -> datetime:
+    """A network's instant: ISO 8601 (`+0000` too), or seconds or milliseconds since 1970.
+
+    Raises `NetworkUnclear` for anything else.
+    """
     try:
-        if isinstance(text, int | float):
-            return datetime.fromtimestamp(text / 1000 if text > 1e11 else text, UTC)
-        found = datetime.fromisoformat(str(text))
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
+        if isinstance(stated, int | float):
+            return datetime.fromtimestamp(stated / 1000 if stated > 1e11 else stated, UTC)
+        return utc(datetime.fromisoformat(str(stated)))
+    except (ValueError, OverflowError, OSError):
+        raise NetworkUnclear("The network's answer lacks an instant.") from None
+
+
+def instant_or_now(stated: Any) -> datetime:
+    """The same for what has just happened, or where it matters little."""
+    try:
+        return instant(stated)
+    except NetworkUnclear:
         return datetime.now(UTC)
 
 

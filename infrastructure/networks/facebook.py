@@ -25,6 +25,7 @@ from infrastructure.networks.api import (
     Sending,
     earliest,
     instant,
+    instant_or_now,
     is_video,
     same_text,
 )
@@ -33,10 +34,10 @@ from infrastructure.networks.line import (
     Fault,
     NetworkSaysNo,
     NetworkUnclear,
-    Reply,
     dig,
     entries,
     number,
+    required,
 )
 
 PAGES = 5
@@ -60,11 +61,11 @@ class Facebook(GraphApi):
             ).data
         else:
             page = await self._only_page(person)
-        found = Reply(200, {}, page)  # type: ignore[arg-type]
         credentials = dict(self.credentials)
         if token := dig(page, "access_token"):
             credentials["page_token"] = str(token)
-        return Identity(found.text("id"), str(dig(page, "name") or found.text("id")), credentials)
+        id = required(page, "id")
+        return Identity(id, str(dig(page, "name") or id), credentials)
 
     async def _only_page(self, person: str) -> object:
         """The first Page of the person, or the Page itself when it is the Page's own token."""
@@ -118,7 +119,9 @@ class Facebook(GraphApi):
             if not isinstance(dig(feed.data, "data"), list):
                 raise NetworkUnclear("The network's answer is no list of posts.")
             found += [
-                _receipt(str(each["id"]), each.get("permalink_url"), instant(each["created_time"]))
+                _receipt(
+                    str(each["id"]), each.get("permalink_url"), instant(each.get("created_time"))
+                )
                 for each in entries(feed.data, "data")
                 if same_text(publication.text, str(each.get(text) or ""))
             ]
@@ -142,7 +145,7 @@ class Facebook(GraphApi):
                 str(each["id"]),
                 str(dig(each, "from", "name") or ""),
                 str(each.get("message") or ""),
-                instant(each.get("created_time")),
+                instant_or_now(each.get("created_time")),
                 sentiment(str(each.get("message") or "")),
             )
             for each in entries(seen.data, "comments", "data")

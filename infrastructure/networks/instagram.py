@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from application.social.accounts import Identity
 from application.social.networks import Publication, Receipt
@@ -18,7 +17,15 @@ from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
 from infrastructure.gateways import GatewayError
-from infrastructure.networks.api import Notes, Sending, earliest, instant, is_video, same_text
+from infrastructure.networks.api import (
+    Notes,
+    Sending,
+    earliest,
+    instant,
+    instant_or_now,
+    is_video,
+    same_text,
+)
 from infrastructure.networks.graph import GraphApi
 from infrastructure.networks.line import (
     Fault,
@@ -115,8 +122,9 @@ class Instagram(GraphApi):
         try:
             seen = (await self.get(f"/{id}", fields="permalink,timestamp")).data
         except (NetworkSaysNo, NetworkUnclear, GatewayError):
-            seen = {}
-        return _receipt({"id": id, **(seen if isinstance(seen, dict) else {})})
+            seen = None
+        at = instant_or_now(dig(seen, "timestamp"))
+        return _receipt(id, dig(seen, "permalink"), at)
 
     async def find(
         self, publication: Publication, sending: Sending, notes: Notes
@@ -131,7 +139,7 @@ class Instagram(GraphApi):
             f"/{self.account}/media", fields="id,caption,permalink,timestamp", limit=50
         )
         found = [
-            _receipt(each)
+            _receipt(str(each["id"]), each.get("permalink"), instant(each.get("timestamp")))
             for each in entries(recent.data, "data")
             if same_text(publication.text, str(each.get("caption") or ""))
         ]
@@ -155,7 +163,7 @@ class Instagram(GraphApi):
                 str(each["id"]),
                 str(each.get("username") or ""),
                 str(each.get("text") or ""),
-                instant(each.get("timestamp")),
+                instant_or_now(each.get("timestamp")),
                 sentiment(str(each.get("text") or "")),
             )
             for each in entries(listed.data, "data")
@@ -186,10 +194,5 @@ def _source(url: str) -> dict[str, str]:
     return {"video_url": url} if is_video(url) else {"image_url": url}
 
 
-def _receipt(media: Mapping[str, Any]) -> Receipt:
-    id, at = str(media["id"]), media.get("timestamp")
-    return Receipt(
-        id,
-        str(media.get("permalink") or "https://www.instagram.com/"),
-        instant(at) if at else datetime.now(UTC),
-    )
+def _receipt(id: str, url: object, at: datetime) -> Receipt:
+    return Receipt(id, str(url or "https://www.instagram.com/"), at)

@@ -79,10 +79,7 @@ class Reply:
 
     def text(self, *path: str | int) -> str:
         """The text or number at `path`. Raises `NetworkUnclear` when there is none."""
-        found = dig(self.data, *path)
-        if found is None or found == "" or isinstance(found, dict | list):
-            raise NetworkUnclear("The network's answer lacks what was asked for.")
-        return str(found)
+        return required(self.data, *path)
 
 
 def dig(data: Any, *path: str | int) -> Any:
@@ -96,6 +93,14 @@ def dig(data: Any, *path: str | int) -> Any:
             case _:
                 return None
     return data
+
+
+def required(data: Any, *path: str | int) -> str:
+    """The text or number at `path` in JSON. Raises `NetworkUnclear` when there is none."""
+    found = dig(data, *path)
+    if found is None or found == "" or isinstance(found, dict | list):
+        raise NetworkUnclear("The network's answer lacks what was asked for.")
+    return str(found)
 
 
 def entries(data: Any, *path: str | int) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from infrastructure.networks.api import (
     Sending,
     earliest,
     instant,
+    instant_or_now,
     is_video,
     same_text,
 )
@@ -49,6 +50,8 @@ VERSION = "202506"
 
 PAGES, PAGE = 5, 100
 _RESERVED = re.compile(r"([\\|{}@\[\]()<>#*_~])")
+_ESCAPED = re.compile(r"\\([\\|{}@\[\]()<>#*_~])")
+_HASHTAG_ELEMENT = re.compile(r"\{hashtag\|\\?#\|(\w+)\}")
 _HASHTAG = re.compile(r"\\#(\w+)")
 
 
@@ -197,7 +200,6 @@ class LinkedIn(Api):
     ) -> Receipt | None:
         """Newest first, so the look ends at the first post older than the sending."""
         found: list[Receipt] = []
-        ours = little_text(publication.text)
         for page in range(PAGES):
             query = {"q": "author", "author": self.author, "count": PAGE, "start": page * PAGE,
                      "sortBy": "CREATED"}  # fmt: skip
@@ -208,7 +210,7 @@ class LinkedIn(Api):
             found += [
                 _receipt(str(each["id"]), instant(each.get("createdAt")))
                 for each in posts
-                if same_text(ours, str(each.get("commentary") or ""))
+                if same_text(publication.text, plain_text(str(each.get("commentary") or "")))
             ]
             old = [
                 each for each in posts if instant(each.get("createdAt")) < sending.sent_at - SKEW
@@ -229,7 +231,7 @@ class LinkedIn(Api):
                 str(each.get("id")),
                 str(each.get("actor") or ""),
                 str(dig(each, "message", "text") or ""),
-                instant(dig(each, "created", "time")),
+                instant_or_now(dig(each, "created", "time")),
                 sentiment(str(dig(each, "message", "text") or "")),
             )
             for each in entries(listed.data, "elements")
@@ -286,6 +288,11 @@ def little_text(text: str) -> str:
     https://learn.microsoft.com/linkedin/marketing/community-management/shares/little-text-format
     """
     return _HASHTAG.sub(r"{hashtag|\\#|\1}", _RESERVED.sub(r"\\\1", text))
+
+
+def plain_text(little: str) -> str:
+    """What "little" text shows."""
+    return _ESCAPED.sub(r"\1", _HASHTAG_ELEMENT.sub(r"#\1", little))
 
 
 def _receipt(id: str, at: datetime) -> Receipt:

@@ -16,7 +16,16 @@ from application.social.networks import Publication, Receipt
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
 from infrastructure.gateways import GatewayResponse
-from infrastructure.networks.api import Api, Notes, Sending, earliest, instant, is_video, same_text
+from infrastructure.networks.api import (
+    Api,
+    Notes,
+    Sending,
+    earliest,
+    instant,
+    instant_or_now,
+    is_video,
+    same_text,
+)
 from infrastructure.networks.line import (
     Fault,
     NetworkSaysNo,
@@ -81,7 +90,7 @@ class Pinterest(Api):
         }
         await notes.about_to_send()
         made = await self.call("POST", "/pins", json=pin)
-        return _receipt(made.text("id"), instant(dig(made.data, "created_at")))
+        return _receipt(made.text("id"), instant_or_now(dig(made.data, "created_at")))
 
     async def _board(self) -> str:
         if board := self.credentials.get("board_id"):

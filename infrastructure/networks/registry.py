@@ -7,7 +7,7 @@ connecting.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -90,12 +90,12 @@ class Networks:
         if account is None:
             return StandIn(network, self.store.pool, store=self.store)
         provider = account.link.provider
+        unusable = partial(UnusableAccount, self.store, provider)
         match account.status:
             case ConnectionStatus.EXPIRED:
-                return UnusableAccount(provider, "reconnect", "The account must be connected anew.")
+                return unusable("reconnect", "The account must be connected anew.")
             case ConnectionStatus.PENDING:
-                message = "The network has not confirmed the account yet."
-                return UnusableAccount(provider, "not_confirmed", message)
+                return unusable("not_confirmed", "The network has not confirmed the account yet.")
             case ConnectionStatus.ACTIVE if provider == SANDBOX:
                 return StandIn(network, self.store.pool, store=self.store)
             case ConnectionStatus.ACTIVE:
@@ -103,13 +103,13 @@ class Networks:
 
     async def _connected(self, tenant: str, network: Network, account: Account) -> SocialNetwork:
         id = account.link.connection_id
+        unusable = partial(UnusableAccount, self.store, network.value)
         credentials = await self.store.kept(tenant, network, id)
         if credentials is None:
-            message = "The account's credentials are gone; connect it anew."
-            return UnusableAccount(network.value, "reconnect", message)
+            return unusable("reconnect", "The account's credentials are gone; connect it anew.")
         if not self.lines[network].app.configured:
             message = "This installation is not registered with the network any more."
-            return UnusableAccount(network.value, "not_configured", message)
+            return unusable("not_configured", message)
         return ConnectedAccount(
             self._api(network, credentials, account.account_id),
             self.store,
@@ -168,6 +168,10 @@ class Networks:
     async def forget(self, tenant: str, connection_id: UUID) -> None:
         """Delete what was put away."""
         await self.store.forget(tenant, connection_id)
+
+    async def sweep(self, tenant: str, network: Network, but: Collection[UUID]) -> None:
+        """Delete what no connection has needed for a while."""
+        await self.store.sweep(tenant, network, but)
 
     async def renew(
         self, tenant: str, network: Network, account: Account

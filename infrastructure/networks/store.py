@@ -4,7 +4,7 @@ networks have asked to wait."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,9 @@ from infrastructure.secrets import CannotOpen, Sealed, SecretVault
 log = structlog.get_logger()
 
 LONGEST_PAUSE = timedelta(days=1)
+
+ORPHAN = timedelta(hours=1)
+"""No request is under way for so long."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,14 @@ class Store:
         await self._execute(
             "DELETE FROM work.credentials WHERE tenant = %s AND connection_id = %s",
             (tenant, connection_id),
+        )
+
+    async def sweep(self, tenant: str, network: Network, but: Collection[UUID]) -> None:
+        """Delete credentials of requests that died before they were decided on."""
+        await self._execute(
+            "DELETE FROM work.credentials WHERE tenant = %s AND network = %s"
+            " AND connection_id <> ALL(%s) AND kept_at < clock_timestamp() - %s::interval",
+            (tenant, network, list(but), ORPHAN),
         )
 
     @asynccontextmanager

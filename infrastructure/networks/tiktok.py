@@ -92,7 +92,7 @@ class TikTok(Api):
         id = begun.text("data", "publish_id")
         await notes.about_to_send(id)
         for wait in (*self.waits, None):
-            receipt = await self._outcome(id)
+            receipt = self._judged(id, await self._status_of_sent(id))
             if receipt is not None:
                 return receipt
             if wait is not None:
@@ -108,15 +108,19 @@ class TikTok(Api):
                 return wanted
         return "SELF_ONLY"
 
-    async def _outcome(self, id: str) -> Receipt | None:
-        """The post once TikTok is done with it; None while it is not. The post has been handed
-        over, so only TikTok's own word that it failed is a refusal."""
+    async def _status(self, id: str) -> Reply:
+        return await self.call("POST", "/v2/post/publish/status/fetch/", json={"publish_id": id})
+
+    async def _status_of_sent(self, id: str) -> Reply:
+        """TikTok has the post by now: that it does not tell is no refusal."""
         try:
-            seen = await self.call(
-                "POST", "/v2/post/publish/status/fetch/", json={"publish_id": id}
-            )
+            return await self._status(id)
         except (NetworkSaysNo, GatewayError) as error:
             raise NetworkUnclear(f"TikTok has the post and does not tell: {error}") from None
+
+    def _judged(self, id: str, seen: Reply) -> Receipt | None:
+        """The post once TikTok is done with it; None while it is not. Raises `NetworkSaysNo` when
+        it has failed."""
         match dig(seen.data, "data", "status"):
             case "PUBLISH_COMPLETE":
                 public = dig(seen.data, "data", "publicaly_available_post_id", 0)
@@ -130,8 +134,9 @@ class TikTok(Api):
         self, publication: Publication, sending: Sending, notes: Notes
     ) -> Receipt | None:
         if sending.reference is not None:
+            seen = await self._status(sending.reference)
             try:
-                receipt = await self._outcome(sending.reference)
+                receipt = self._judged(sending.reference, seen)
             except NetworkSaysNo:
                 return None
             if receipt is None:

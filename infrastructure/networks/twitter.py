@@ -21,7 +21,16 @@ from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
 from infrastructure.gateways import GatewayResponse
-from infrastructure.networks.api import SKEW, Api, Notes, Sending, earliest, instant, same_text
+from infrastructure.networks.api import (
+    SKEW,
+    Api,
+    Notes,
+    Sending,
+    earliest,
+    instant,
+    instant_or_now,
+    same_text,
+)
 from infrastructure.networks.line import (
     Fault,
     NetworkSaysNo,
@@ -195,7 +204,7 @@ class Twitter(Api):
                 str(each["id"]),
                 names.get(each.get("author_id"), ""),
                 html.unescape(str(each.get("text") or "")),
-                instant(each.get("created_at")),
+                instant_or_now(each.get("created_at")),
                 sentiment(str(each.get("text") or "")),
             )
             for each in entries(replies.data, "data")

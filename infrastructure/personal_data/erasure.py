@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from infrastructure.personal_data.purging import PURGERS, Places, Purger, Traces
 from infrastructure.personal_data.receipts import Receipt, ReceiptSigner
 from infrastructure.personal_data.sealing import SEALED, Altered, PersonKey, SealedState
 from infrastructure.read_models import registry
+from infrastructure.settings import Settings
 from projections.kernel import ReadModel
 
 FINISH = "compliance.finish_erasure"
@@ -56,8 +57,8 @@ CHUNK = 500
 
 _KEY = "SELECT id, tenant, wrapping, wrapped FROM vault.keys WHERE tenant = %s AND subject = %s"
 
-_ABOUT = (
-    codec.SELECT + " WHERE tenant = %s AND substring(state FROM 1 FOR 11) = %s"
+_ABOUT = codec.SELECT + (
+    " WHERE tenant = %s AND substring(state FROM 1 FOR 11) = %s"
     " AND position(%s IN state) > 0 ORDER BY position"
 )
 
@@ -80,7 +81,7 @@ class Eraser:
     data_dir: Path
     signer: ReceiptSigner
     models: Sequence[ReadModel]
-    purgers: Mapping[str, Purger] = PURGERS  # noqa: RUF009 - never changed
+    purgers: Mapping[str, Purger] = field(default_factory=lambda: PURGERS)
 
     async def erase(self, tenant: str, subject: str, actor: str) -> Receipt:
         """Erase a person; the receipt of last time when nothing has come since.
@@ -233,6 +234,14 @@ class Eraser:
     async def _connection(self) -> AsyncIterator[AsyncConnection[Any]]:
         async with self.log.pool.connection() as connection:
             yield connection
+
+
+def eraser_of(
+    settings: Settings, log: EventLog, redis: Redis, models: Sequence[ReadModel]
+) -> Eraser:
+    """The eraser of this installation; `models` are the read models of this release."""
+    signer = ReceiptSigner(settings.encryption_key)
+    return Eraser(settings.database_url, log, redis, settings.data_dir, signer, models)
 
 
 def _job(traces: Traces, at: datetime) -> Job:

@@ -7,7 +7,7 @@ messages, connections or processes meanwhile; an erasure waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
@@ -108,7 +108,7 @@ def use(secrets: Sequence[str]) -> Keyring:
     A process serves one installation, so that what reads the log need not hand it around.
     """
     if not _of_process or _of_process[0].secrets != tuple(secrets):
-        _of_process[:] = [Keyring(*secrets[:1], secrets[1:])]
+        _of_process[:] = [Keyring(secrets[0], secrets[1:])]
     return _of_process[0]
 
 
@@ -122,5 +122,3 @@ def current() -> Keyring:
     if not _of_process:
         raise KeyUnusable("This process has no ENCRYPTION_KEY to open personal data with.")
     return _of_process[0]
-
-

@@ -63,9 +63,9 @@ async def opened_states(
 
 
 def opened_sync(
-    connection: Connection[Any], events: Sequence[StoredEvent], *, mask: Any = None
+    connection: Connection[Any], events: Sequence[StoredEvent], *, mask: str | None = None
 ) -> Sequence[StoredEvent]:
-    """The same for a connection that waits; with `mask` in place of what would be read."""
+    """The same for a connection that waits; with `mask` in place of the texts there are."""
     sealed = _sealed(events)
     if not sealed:
         return events
@@ -99,7 +99,7 @@ def _put_back(
     events: Sequence[StoredEvent],
     sealed: dict[int, SealedState],
     keys: dict[UUID, PersonKey],
-    mask: Any = None,
+    mask: str | None = None,
 ) -> Sequence[StoredEvent]:
     rows = list(events)
     for n, state in sealed.items():

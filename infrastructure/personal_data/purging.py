@@ -86,7 +86,8 @@ async def answers(places: Places, traces: Traces) -> int:
         "  EXISTS (SELECT FROM log.events e WHERE e.position = a.position"
         "    AND (e.stream_id = ANY (%(streams)s) OR EXISTS (SELECT FROM"
         "      unnest(%(requests)s::bytea[]) r WHERE position(r IN e.state) > 0)))"
-        "  OR EXISTS (SELECT FROM unnest(%(needles)s::bytea[]) n WHERE position(n IN a.answer) > 0))",
+        "  OR EXISTS (SELECT FROM unnest(%(needles)s::bytea[]) n"
+        "    WHERE position(n IN a.answer) > 0))",
         {
             "tenant": traces.tenant,
             "left": LEFT,

@@ -74,9 +74,7 @@ class Place:
 
 def subjects(event: DomainEvent) -> set[tuple[str, str]]:
     """Tenant and subject of everybody whose data `event` holds."""
-    return {
-        (event.tenant, each.personal.subject(event)) for each in personal_fields(type(event))
-    }
+    return {(event.tenant, each.personal.subject(event)) for each in personal_fields(type(event))}
 
 
 def seal(event: DomainEvent, stored: bytes, keys: Keys | None) -> bytes:
@@ -122,11 +120,14 @@ class SealedState:
                 self._put(fields, self._values(key, fields, data))
         return self._with_persons()
 
-    def masked(self, keys: Mapping[UUID, PersonKey], mask: Any) -> bytes:
-        """The state with `mask` instead of personal data that is there, for looking at."""
+    def masked(self, keys: Mapping[UUID, PersonKey], mask: str) -> bytes:
+        """The state with `mask` for each personal text that is there, for looking at."""
         for id, fields, _ in self.sealed:
-            if id in keys:
-                self._put(fields, [mask] * len(fields))
+            for name in fields if id in keys else ():
+                path = tuple(name.split("."))
+                owner = _owner(self.state, path)
+                if owner is not None and isinstance(owner[path[-1]], str):
+                    owner[path[-1]] = mask
         return self._with_persons()
 
     def values_of(self, key: PersonKey) -> list[Any]:

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row, tuple_row
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.personal_data.opening import opened
-from infrastructure.webhooks.lanes import ROOM, Delivery, Lane, Message
+from infrastructure.webhooks.lanes import Delivery, Lane, Message
 
 CONFIGURATIONS = """
 SELECT e.*, (SELECT jsonb_object_agg(s.id, encode(s.sealed, 'base64')) FROM webhooks.secrets s
@@ -47,7 +47,7 @@ async def due(
     connection: AsyncConnection[Any], sender: UUID, lanes: Sequence[Lane]
 ) -> dict[UUID, list[Delivery]]:
     """What is due and not held yet, by endpoint, as far as each has room; the oldest first."""
-    rooms = [ROOM - len(lane.held) for lane in lanes]
+    rooms = [lane.room - len(lane.held) for lane in lanes]
     held = [id for lane in lanes for id in lane.held]
     cursor = connection.cursor(row_factory=tuple_row, binary=True)
     await cursor.execute(DUE, ([lane.id for lane in lanes], rooms, sender, held))

@@ -103,6 +103,12 @@ class Lane:
         """Whether more may be begun."""
         return not (self.leaving or self.halted_at)
 
+    @property
+    def room(self) -> int:
+        """How many deliveries may be held: what a slow endpoint waits for long had better wait
+        in the database, where changes and erasures reach it."""
+        return min(ROOM, max(2, int(2 / self._interval))) if self._interval else ROOM
+
     def configure(
         self, row: dict[str, Any], vault: Vault, guard: EgressGuard, context: ssl.SSLContext
     ) -> None:

@@ -29,7 +29,7 @@ from domain.webhooks.endpoints import DisabledBecause, WebhookEndpoint
 from infrastructure import database, metrics
 from infrastructure.egress import EgressGuard
 from infrastructure.webhooks.feeding import configurations, due
-from infrastructure.webhooks.lanes import ROOM, Delivery, Lane
+from infrastructure.webhooks.lanes import Delivery, Lane
 from infrastructure.webhooks.leases import LEASE, Leases
 from infrastructure.webhooks.posting import IDLE_SECONDS, Reply
 from infrastructure.webhooks.recording import Outcome, Recorder
@@ -43,6 +43,8 @@ ACTOR = "tidings:webhooks"
 
 TICK = 0.5
 """Seconds after which a sender looks for work even when nobody woke it."""
+LONG_PAUSE = 3.0
+"""Seconds beyond which nothing is held for an endpoint that is left alone."""
 HALTED_SECONDS = 60.0
 """How long an endpoint that was disabled here is kept, should nobody else have heard of it yet."""
 GRACE = 5.0
@@ -217,16 +219,20 @@ class Sender:
 
     async def _feed(self, connection: psycopg.AsyncConnection[Any], *, everybody: bool) -> None:
         """Fetch what is due for endpoints that have room for more."""
+        now = self.clock()
         hungry = [
             lane
             for lane in self.lanes.values()
-            if (everybody or lane.look) and lane.open and len(lane.held) <= ROOM // 2
+            if (everybody or lane.look)
+            and lane.open
+            and len(lane.held) <= lane.room // 2
+            and lane.paused_until - now < LONG_PAUSE
         ]
         if not hungry:
             return
         for lane in hungry:
             lane.look = False
-        rooms = [ROOM - len(lane.held) for lane in hungry]
+        rooms = [lane.room - len(lane.held) for lane in hungry]
         found = await due(connection, self.leases.id, hungry)
         for lane, room in zip(hungry, rooms, strict=True):
             if lane.open:
@@ -241,11 +247,12 @@ class Sender:
             lane.close_idle(now - IDLE_SECONDS)
             if lane.halted_at and now - lane.halted_at > HALTED_SECONDS:
                 lane.leaving = True
-            if lane.leaving:
+            if lane.leaving or lane.paused_until - now > LONG_PAUSE:
                 lane.drop_waiting()
             if lane.halted_at and not lane.leaving:
                 continue
-            if not lane.held and (lane.leaving or now - lane.busy_at > IDLE_SECONDS):
+            idle_since = max(lane.busy_at, lane.paused_until)
+            if not lane.held and (lane.leaving or now - idle_since > IDLE_SECONDS):
                 idle.append(lane.id)
                 self.lanes.pop(lane.id).close()
         if idle:

@@ -102,15 +102,30 @@ class Vault:
         headers: dict[str, str] = orjson.loads(self._opened(tenant, id, sealed))
         return headers
 
+    def opens(self, tenant: str, id: UUID, sealed: bytes) -> bool:
+        """Whether it was sealed with this key."""
+        try:
+            self._open(tenant, id, sealed)
+        except Sealed:
+            return False
+        return True
+
+    def resealed(self, former: Vault, tenant: str, id: UUID, sealed: bytes) -> bytes:
+        """What a `former` key has sealed, sealed with this one. Raises `Sealed`."""
+        return self._sealed(tenant, id, former._open(tenant, id, sealed))
+
     async def _keep(self, connection: AsyncConnection[Any], tenant: str, material: bytes) -> UUID:
         id = uuid7()
-        nonce = os.urandom(12)
-        sealed = nonce + self._cipher.encrypt(nonce, material, _bound_to(tenant, id))
+        sealed = self._sealed(tenant, id, material)
         await connection.execute(
             "INSERT INTO webhooks.secrets (id, tenant, sealed) VALUES (%s, %s, %s)",
             (id, tenant, sealed),
         )
         return id
+
+    def _sealed(self, tenant: str, id: UUID, material: bytes) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._cipher.encrypt(nonce, material, _bound_to(tenant, id))
 
     def _open(self, tenant: str, id: UUID, sealed: bytes) -> bytes:
         try:

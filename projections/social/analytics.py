@@ -47,7 +47,7 @@ a sentiment; `tone` is its sum."""
 HASHTAGS = Table(
     "social_hashtags",
     {"posts": int, "impressions": int, "engagement": int},
-    key={"grain": str, "start": datetime, "network": str, "hashtag": str},
+    key={"day": date, "network": str, "hashtag": str},
 )
 
 CONTENT = Table(
@@ -113,10 +113,9 @@ class Analytics(ReadModel):
             "impressions": added.impressions,
             "engagement": added.likes + added.shares + added.comments,
         }
-        for grain in ("day", "hour"):
-            start = _start(grain, event.at)
-            for hashtag in posted.hashtags:
-                rows(HASHTAGS)[grain, start, network, hashtag].add(posts=posts, **gained)
+        day = utc(event.at).date()
+        for hashtag in posted.hashtags:
+            rows(HASHTAGS)[day, network, hashtag].add(posts=posts, **gained)
         content = rows(CONTENT)[event.originator_id, network]
         published = utc(posted.at)
         content.put(post_id=event.post_id, published_on=published.date(), published_at=published)
@@ -211,12 +210,11 @@ def dashboard(
     """Everything about the period from `since` to before `until`, as of one instant.
 
     `figures`: sums by bucket (`unit` is day, week or month) and networks; those of the period
-    from `before` to `since` have no bucket. `hashtags`: ten, by whole days, or by whole hours when
-    the period is short. `content`: the ten posts of the period that have gained most.
+    from `before` to `since` have no bucket. `hashtags`: the ten that gained most on the days that
+    the period touches. `content`: the ten posts of the period that have gained most.
     """
     parts = [(*part, True) for part in cover(since, until)]
     parts += [(*part, False) for part in cover(before, since)]
-    grain = "hour" if until - since < timedelta(days=2) else "day"
     return Query(
         (Analytics, Posts),
         _DASHBOARD,
@@ -229,8 +227,6 @@ def dashboard(
             "unit": unit,
             "since": since,
             "until": until,
-            "tag_grain": grain,
-            "tags_from": _start(grain, since),
         },
     )
 
@@ -252,8 +248,9 @@ WITH parts AS (
   SELECT hashtag, sum(posts) AS posts, sum(impressions) AS impressions,
     sum(engagement) AS engagement
   FROM read.social_hashtags
-  WHERE tenant = %(tenant)s AND grain = %(tag_grain)s AND network = ANY (%(networks)s)
-    AND start >= %(tags_from)s AND start < %(until)s AND %(since)s < %(until)s
+  WHERE tenant = %(tenant)s AND network = ANY (%(networks)s) AND %(since)s < %(until)s
+    AND day BETWEEN (%(since)s::timestamptz AT TIME ZONE 'UTC')::date
+                AND ((%(until)s::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date
   GROUP BY hashtag HAVING sum(engagement) > 0
   ORDER BY sum(engagement) DESC, hashtag LIMIT 10
 ), content AS (

@@ -138,7 +138,7 @@ def test_pages_add_up_to_the_whole(site, ann, tenant):
     with site.client("read_only", tenant, "eve") as eve:
         for _ in range(4):
             eve.post(POSTS, json=LATER)
-    refusals(ann, 4, resource="social.posts.create")
+    refusals(ann, 4, actor="eve")
     whole = [e for e in log(ann, limit=500) if e["actor"]]
     assert len(whole) == 10
     pages, cursor = [], None
@@ -292,10 +292,8 @@ def sealed(client, position):
 def test_checkpoints_and_proofs_convince_another_implementation(site, ann):
     _, first = made(ann)
     early = sealed(ann, first)
-    logged = time.monotonic()
     _, last = made(ann)
     head = sealed(ann, last)
-    assert time.monotonic() - logged < 1.5  # sealed within a second, looked at meanwhile
     (key,) = head["keys"]
     origin, size, root = rfc6962.open_note(head["checkpoint"], key)
     assert (origin, size) == (head["origin"], head["size"])

@@ -48,6 +48,9 @@ def tidings(place, monkeypatch, capsys):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
+    # The streams of a test end with it: logging must not be set up to write to them for ever.
+    monkeypatch.setattr("api.logging.configure", lambda *_: None)
+
     def call(*arguments, status=0):
         monkeypatch.setattr(sys, "argv", ["tidings", "--data-dir", str(directory), *arguments])
         with pytest.raises(SystemExit) as end:
@@ -98,6 +101,7 @@ def test_seals_cut_off_with_their_rows_are_found_by_the_head_kept_on_this_machin
     environment = {"DATABASE_URL": ledger.url, "REDIS_URL": valkey_server, **SECRETS}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("api.logging.configure", lambda *_: None)
     for command in ("verify", "checkpoint"):
         monkeypatch.setattr(sys, "argv", ["tidings", "--data-dir", str(tmp_path), "audit", command])
         with pytest.raises(SystemExit, match="1"):

@@ -220,7 +220,7 @@ def test_the_application_can_only_read_and_append(database_url):
             "TRUNCATE log.events",
             "INSERT INTO log.events VALUES (9, gen_random_uuid(), 1, 't', 't', '', now())",
             "DROP TABLE log.events",
-            "UPDATE log.answers SET answer = ''",
+            "UPDATE log.answers SET request = ''",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)

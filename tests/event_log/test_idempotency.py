@@ -5,9 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from eventsourcing.persistence import IntegrityError
 
 from domain.kernel import Invalid, PreconditionFailed
-from tests.event_log.house import Increase, Open, Start, desk, opened, positions, processes, told
+from infrastructure.event_log import turns
+from tests.event_log.house import (
+    Increase,
+    Open,
+    Start,
+    desk,
+    event_log,
+    opened,
+    positions,
+    processes,
+    told,
+)
 from tests.event_log.rooms import Counter
 from tests.site import running
 
@@ -110,6 +122,65 @@ def test_a_hot_aggregate_takes_everything_in_turn(database_url):
     )
     assert not [each for each in answers if isinstance(each, Exception)]
     assert (counter.count, counter.version) == (50, 51)
+
+
+def test_processes_that_clashed_take_turns(database_url):
+    """After a race every process decides once, whoever else is deciding."""
+
+    async def scenario():
+        async with processes(database_url, 4) as logs:
+            stream = await opened(logs[0])
+            clashes = []
+            for log in logs:
+                log.turns.clashed([stream])
+                log.append = counting(log.append, clashes)
+            work = [desk(logs[n % 4]).change(Counter, stream, Increase(), told) for n in range(80)]
+            await asyncio.gather(*work)
+            return clashes, (await logs[0].load(Counter, stream)).count
+
+    clashes, count = asyncio.run(scenario())
+    assert (clashes, count) == ([], 80)
+
+
+def counting(append, clashes):
+    async def counted(decision):
+        try:
+            return await append(decision)
+        except IntegrityError:
+            clashes.append(decision)
+            raise
+
+    return counted
+
+
+def test_who_stands_still_in_their_turn_is_passed(database_url, monkeypatch):
+    monkeypatch.setattr(turns, "PATIENCE", 0.2)
+
+    async def scenario():
+        async with processes(database_url) as (one, two):
+            stream = await opened(one)
+            for log in (one, two):
+                log.turns.clashed([stream])
+            async with one.alone(stream):
+                await desk(two).change(Counter, stream, Increase(), told)
+            async with asyncio.timeout(1):
+                await desk(one).change(Counter, stream, Increase(), told)
+            return (await one.load(Counter, stream)).count
+
+    assert asyncio.run(scenario()) == 2
+
+
+def test_many_hot_streams_leave_connections_to_decide_with(database_url):
+    async def scenario():
+        async with event_log(database_url) as log:
+            streams = [await opened(log) for _ in range(30)]
+            log.turns.clashed(streams)
+            work = [desk(log).change(Counter, id, Increase(), told) for id in streams * 3]
+            async with asyncio.timeout(10):
+                await asyncio.gather(*work)
+            return {(await log.load(Counter, id)).count for id in streams}
+
+    assert asyncio.run(scenario()) == {3}
 
 
 def test_a_key_stands_for_one_request(database_url):

@@ -96,7 +96,8 @@ class TestFactory(OnOurLog, persistence_cases.InfrastructureFactoryTestCase):
 
 
 class TestApplication(OnOurLog, application_cases.ApplicationTestCase):
-    pass
+    # About the library's cache of aggregates, and at its leisure: it may take ten seconds.
+    test_check_aggregate_fastforwarding_nonblocking = None
 
 
 class TestExampleApplication(OnOurLog, application_cases.ExampleApplicationTestCase):

@@ -70,8 +70,6 @@ NOT_EMITTED_YET = {
     "social.campaign.created",
     "social.campaign.started",
     "social.mention.detected",
-    "social.platform.connected",
-    "social.platform.disconnected",
     "social.response.posted",
     "social.schedule.created",
     "social.trend.detected",
