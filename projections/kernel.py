@@ -104,7 +104,6 @@ class ReadModel(ABC):
         for table in interest.versions:
             rows(table)[event.originator_id].note_version(event.originator_version)
 
-
     def _forget(self, event: DomainEvent, rows: Rows) -> None:
         assert isinstance(event, Erasure.Begun)
         for table in self.tables:

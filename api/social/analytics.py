@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain, islice
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from api.kernel import EVERYONE, AtReads, Reader, Router, house
 from application.kernel import public_id
-from application.social.best_times import BestTimes, named
+from application.social.best_times import CELLS, BestTime, BestTimes, named
 from application.social.schedules import Moment
 from domain.kernel import Invalid
 from domain.social.networks import Network
@@ -243,14 +244,14 @@ async def _answer(
     figures = row["figures"] or []
     current = [each for each in figures if each["bucket"] is not None]
     total, earlier = _sum(current), _sum(e for e in figures if e["bucket"] is None)
-    learned = {network: _best(times, [network], until) for network in asked.platforms}
+    best = {network: _best(times, network, until) for network in asked.platforms}
     return SocialAnalyticsResponse(
         date_from=since,
         date_to=until,
         platforms=asked.platforms,
-        summary=SocialAnalyticsSummary.of(total, _best(times, asked.platforms, until)),
+        summary=SocialAnalyticsSummary.of(total, _named(chain(*best.values()))),
         platform_breakdown={
-            network: SocialAnalyticsSummary.of(_sum(_on(network, current)), learned[network])
+            network: SocialAnalyticsSummary.of(_sum(_on(network, current)), _named(best[network]))
             for network in asked.platforms
         },
         trending_content=[_content(each) for each in row["content"] or ()],
@@ -271,16 +272,17 @@ def _on(network: Network, rows: Iterable[Mapping[str, Any]]) -> Iterable[Mapping
     return (row for row in rows if network in row["networks"].split("+"))
 
 
-def _best(times: BestTimes, networks: Sequence[Network], week: datetime) -> list[str]:
+def _best(times: BestTimes, network: Network, week: datetime) -> list[BestTime]:
     """Only what has been learned: a survey's hours are no figures of this account."""
-    found = [
-        (network, each)
-        for network in networks
-        for each in times.best(network, week, UTC, BEST_TIMES)
-        if each.score.n
-    ]
-    found.sort(key=lambda pair: -pair[1].score.value)
-    return list(dict.fromkeys(named(each, "UTC") for _, each in found[:BEST_TIMES]))
+    if not times.learned(network):
+        return []
+    known = (each for each in times.best(network, week, UTC, CELLS) if each.score.n)
+    return list(islice(known, BEST_TIMES))
+
+
+def _named(best: Iterable[BestTime]) -> list[str]:
+    order = sorted(best, key=lambda each: -each.score.value)
+    return [named(each, "UTC") for each in order[:BEST_TIMES]]
 
 
 def _trends(

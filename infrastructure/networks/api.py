@@ -68,11 +68,6 @@ class Api(ABC):
         self.line, self.credentials, self.account_id = line, credentials, account_id
 
     @property
-    def app(self) -> Any:
-        """This installation's registration with the network."""
-        return self.line.app
-
-    @property
     def account(self) -> str:
         """The id of the account, once it is known."""
         return self.account_id or self.credentials.get("account_id", "")

@@ -1,15 +1,16 @@
 """The keys of persons that a process has at hand.
 
-They are used for `LEASE` seconds from the moment they were asked for, and then asked for again.
-So a key that was destroyed is out of use everywhere that long after, whatever happened to
-messages, connections or processes meanwhile; an erasure waits for it.
+They may be used for `LEASE` seconds from the moment of the last look at what was erased, and then
+that is looked at again: one query, which also brings keys that are missing. So a key that was
+destroyed is out of use everywhere that long after, whatever happened to messages, connections or
+processes meanwhile; an erasure waits for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,13 +19,21 @@ from infrastructure.personal_data.sealing import PersonKey
 from infrastructure.secrets import CannotOpen, Sealed, SecretVault
 
 LEASE = 1.0
-"""Seconds for which a key may be used without asking for it again."""
+"""Seconds for which keys may be used without looking at what was erased."""
 
-MOST = 20_000
+LONGEST = 300.0
+"""Seconds without a look, after which all keys are let go of: `LOOK` looks back twice as far."""
+
+MOST = 50_000
 """Keys that are kept at hand."""
 
-KEYS = "SELECT id, tenant, wrapping, wrapped FROM vault.keys WHERE id = ANY (%s)"
-"""The columns of a `Wrapped`."""
+LOOK = """
+SELECT id, tenant, wrapping, wrapped FROM vault.keys WHERE id = ANY (%s)
+UNION ALL
+SELECT id, NULL, NULL, NULL FROM vault.erasures
+WHERE erased_at > clock_timestamp() - interval '10 minutes'
+"""
+"""Rows of `Wrapped` for the keys that are asked for; then what was erased of late."""
 
 Wrapped = tuple[UUID, str, str, bytes]
 """A row of `vault.keys`: id, tenant, the name of the wrapping key, the wrapped key."""
@@ -34,10 +43,7 @@ class KeyUnusable(Exception):
     """A person's key was wrapped with another ENCRYPTION_KEY than is given here."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    key: PersonKey | None
-    until: float
+_MISSING = object()
 
 
 class Keyring:
@@ -46,31 +52,58 @@ class Keyring:
     def __init__(self, key: str, older: Sequence[str] = ()) -> None:
         self.secrets = (key, *older)
         self.vault = SecretVault(key, older, purpose="personal data")
-        self._held: dict[UUID, _Held] = {}
+        self._held: dict[UUID, PersonKey | None] = {}
+        self._looked = -LONGEST
 
-    def held(self, ids: Iterable[UUID]) -> tuple[dict[UUID, PersonKey], list[UUID]]:
-        """What may be used now of these, and which have to be asked for."""
-        now = monotonic()
-        keys, missing = {}, []
-        for id in ids:
-            held = self._held.get(id)
-            if held is None or held.until <= now:
-                missing.append(id)
-            elif held.key is not None:
-                keys[id] = held.key
-        return keys, missing
+    @property
+    def fresh(self) -> bool:
+        """Whether keys may be used without another look."""
+        return monotonic() < self._looked + LEASE
 
-    def hold(
-        self, asked: Collection[UUID], rows: Iterable[Wrapped], began: float
-    ) -> dict[UUID, PersonKey]:
-        """Take in what there was of the keys `asked` for from the instant `began` (monotonic);
-        the others are no more. Raises `KeyUnusable`."""
-        keys = {row[0]: self.unwrap(row) for row in rows}
-        if len(self._held) + len(asked) > MOST:
+    def held(self, ids: Iterable[UUID]) -> tuple[dict[UUID, PersonKey], list[UUID] | None]:
+        """What may be used now of these keys, and which ones to ask for with a look; None when no
+        look is needed. Those of erased persons are in neither."""
+        if monotonic() > self._looked + LONGEST:
             self._held.clear()
-        for id in asked:
-            self._held[id] = _Held(keys.get(id), began + LEASE)
+        found, missing = {}, []
+        for id in ids:
+            key = self._held.get(id, _MISSING)
+            if isinstance(key, PersonKey):
+                found[id] = key
+            elif key is _MISSING:
+                missing.append(id)
+        return found, missing if missing or not self.fresh else None
+
+    def looked(
+        self, asked: Collection[UUID], rows: Iterable[Sequence[Any]], began: float
+    ) -> dict[UUID, PersonKey]:
+        """Take in what a look has found that began at this instant (monotonic), and return the
+        keys that were `asked` for and are there. Raises `KeyUnusable`."""
+        keys: dict[UUID, PersonKey] = {}
+        erased: list[UUID] = []
+        for id, tenant, wrapping, wrapped in rows:
+            if tenant is None:
+                erased.append(id)
+            else:
+                keys[id] = self.unwrap((id, tenant, wrapping, wrapped))
+        for id in erased:
+            self._held[id] = None
+        if began >= self._looked:
+            self._looked = began
+        self.keep({id: keys.get(id) for id in asked}, began)
         return keys
+
+    def keep(self, found: Mapping[UUID, PersonKey | None], began: float) -> None:
+        """Have at hand what was found by a query that began at this instant (monotonic)."""
+        if began < self._looked:
+            return  # it may have been erased since, as the later look has noticed already
+        if len(self._held) + len(found) > MOST:
+            self._held.clear()
+        self._held.update(found)
+
+    def erased(self, id: UUID) -> bool:
+        """Whether a look has found that this key is no more."""
+        return self._held.get(id, _MISSING) is None
 
     def unwrap(self, row: Wrapped) -> PersonKey:
         """A person's key, ready for use. Raises `KeyUnusable`."""

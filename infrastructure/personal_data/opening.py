@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.personal_data import keyring
-from infrastructure.personal_data.keyring import KEYS
+from infrastructure.personal_data.keyring import LOOK
 from infrastructure.personal_data.sealing import SEALED, Altered, PersonKey, Place, SealedState
 
 log = structlog.get_logger()
@@ -30,19 +30,21 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 async def opened(
     connection: AsyncConnection[Any], events: Sequence[StoredEvent]
 ) -> Sequence[StoredEvent]:
-    """The same rows, ready to be decoded; one query at most, for all keys not at hand.
+    """The same rows, ready to be decoded; one query at most, when keys are not at hand.
 
     Raises `KeyUnusable`. Personal data that was altered stays sealed: its event is unreadable.
     """
     sealed = _sealed(events)
     if not sealed:
         return events
-    keys, missing = keyring.current().held(_ids(sealed.values()))
-    if missing:
+    ring, wanted = keyring.current(), _ids(sealed.values())
+    keys, missing = ring.held(wanted)
+    if missing is not None:
         began = monotonic()
         cursor = connection.cursor(row_factory=tuple_row, binary=True)
-        await cursor.execute(KEYS, [missing])
-        keys |= keyring.current().hold(missing, await cursor.fetchall(), began)
+        await cursor.execute(LOOK, [missing])
+        fetched = ring.looked(missing, await cursor.fetchall(), began)
+        keys = {id: key for id, key in keys.items() if not ring.erased(id)} | fetched
     return _put_back(events, sealed, keys)
 
 
@@ -69,12 +71,14 @@ def opened_sync(
     sealed = _sealed(events)
     if not sealed:
         return events
-    keys, missing = keyring.current().held(_ids(sealed.values()))
-    if missing:
+    ring, wanted = keyring.current(), _ids(sealed.values())
+    keys, missing = ring.held(wanted)
+    if missing is not None:
         began = monotonic()
         cursor = connection.cursor(row_factory=tuple_row, binary=True)
-        cursor.execute(KEYS, [missing])
-        keys |= keyring.current().hold(missing, cursor.fetchall(), began)
+        cursor.execute(LOOK, [missing])
+        fetched = ring.looked(missing, cursor.fetchall(), began)
+        keys = {id: key for id, key in keys.items() if not ring.erased(id)} | fetched
     return _put_back(events, sealed, keys, mask)
 
 
@@ -107,5 +111,5 @@ def _put_back(
             clear = state.opened(keys) if mask is None else state.masked(keys, mask)
             rows[n] = replace(rows[n], state=clear)
         except Altered as error:
-            log.error("personal_data.altered", event=str(error))
+            log.error("personal_data.altered", where=str(error))
     return rows

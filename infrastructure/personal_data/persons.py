@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg import AsyncConnection
@@ -23,7 +24,7 @@ from uuid_utils.compat import uuid7
 from domain.kernel import DomainEvent
 from domain.personal import personal_fields
 from infrastructure.personal_data import keyring
-from infrastructure.personal_data.keyring import LEASE, MOST, Keyring, KeyUnusable
+from infrastructure.personal_data.keyring import LOOK, MOST, Keyring, KeyUnusable
 from infrastructure.personal_data.sealing import Keys, PersonKey, subjects
 from infrastructure.secrets import CannotOpen, Sealed
 
@@ -61,7 +62,7 @@ class Persons:
 
     def __init__(self, pool: AsyncConnectionPool[Any], ring: Keyring | None = None) -> None:
         self.pool, self._ring = pool, ring
-        self._known: dict[Subject, tuple[PersonKey, float]] = {}
+        self._known: dict[Subject, UUID] = {}
         self._asked: dict[Subject, asyncio.Future[PersonKey]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._hashing: bytes | None = None
@@ -76,9 +77,10 @@ class Persons:
         Raises `KeyUnusable`, and what the database raises.
         """
         wanted = {subject for event in events for subject in subjects(event)}
-        now = monotonic()
-        known = {s: self._known[s] for s in wanted if s in self._known}
-        keys = {s: key for s, (key, until) in known.items() if until > now}
+        ids = {self._known[s]: s for s in wanted if s in self._known}
+        held, _ = self.ring.held(ids)
+        # Once in a lease everybody is asked for again, and the first of them has a look.
+        keys = {ids[id]: key for id, key in held.items()} if self.ring.fresh else {}
         missing = wanted - keys.keys()
         if missing:
             futures = {subject: self._ask(subject) for subject in missing}
@@ -119,27 +121,31 @@ class Persons:
                 self._known.clear()
             for subject, future in some.items():
                 del self._asked[subject]
-                self._known[subject] = (found[subject], began + LEASE)
+                self._known[subject] = found[subject].id
                 future.set_result(found[subject])
 
     async def _found(self, wanted: Sequence[Subject]) -> dict[Subject, PersonKey]:
         hashes = {(s[0], await self.hash_of(s[0], "subject", s[1])): s for s in wanted}
+        new = [(tenant, hash, uuid7(), AESGCM.generate_key(256)) for tenant, hash in hashes]
+        offered = (
+            [id for _, _, id, _ in new],
+            [tenant for tenant, _, _, _ in new],
+            [hash for _, hash, _, _ in new],
+            self.ring.vault.key_id,
+            [self.ring.wrap(tenant, id, key) for tenant, _, id, key in new],
+        )
         async with self.pool.connection() as connection:
-            rows = await _rows(connection, _KNOWN, list(zip(*hashes, strict=True)))
-            new = sorted(hashes.keys() - {(tenant, bytes(hash)) for tenant, hash, *_ in rows})
-            if new:
-                ids = [uuid7() for _ in new]
-                fresh = [
-                    self.ring.wrap(tenant, id, AESGCM.generate_key(256))
-                    for id, (tenant, _) in zip(ids, new, strict=True)
-                ]
-                tenants, subjects_ = zip(*new, strict=True)
-                made = (ids, list(tenants), list(subjects_), self.ring.vault.key_id, fresh)
-                rows += await _rows(connection, _MAKE, made)
-        return {
+            if not self.ring.fresh:
+                began = monotonic()
+                self.ring.looked([], await _rows(connection, LOOK, ([],)), began)
+            began = monotonic()
+            rows = await _rows(connection, _MAKE, offered)
+        keys = {
             hashes[tenant, bytes(hash)]: self.ring.unwrap((id, tenant, wrapping, wrapped))
             for tenant, hash, id, wrapping, wrapped in rows
         }
+        self.ring.keep({key.id: key for key in keys.values()}, began)
+        return keys
 
 
 async def hashing_key(connection: AsyncConnection[Any], ring: Keyring) -> bytes:

@@ -43,13 +43,14 @@ async def drop(connection: AsyncConnection[Any], model: str) -> None:
 async def sweep(connection: AsyncConnection[Any]) -> None:
     """Remove what killed rebuilds have left, of whatever read model."""
     cursor = await connection.execute(
-        "SELECT b.model, m.id FROM read.builds b JOIN read.models m ON m.name = b.model"
-        " WHERE b.error IS NULL AND pg_try_advisory_lock(%s, m.id)",
-        [REBUILDING],
+        "SELECT m.name, m.id FROM read.builds b JOIN read.models m ON m.name = b.model"
+        " WHERE b.error IS NULL"
     )
     for model, id in await cursor.fetchall():
-        await drop(connection, model)
-        await connection.execute("SELECT pg_advisory_unlock(%s, %s)", [REBUILDING, id])
+        cursor = await connection.execute("SELECT pg_try_advisory_lock(%s, %s)", [REBUILDING, id])
+        if await cursor.fetchone() == (True,):
+            await drop(connection, model)
+            await connection.execute("SELECT pg_advisory_unlock(%s, %s)", [REBUILDING, id])
 
 
 class Build:

@@ -15,7 +15,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import islice
@@ -94,9 +94,13 @@ def load(task: Task, report: Report) -> dict[str, str]:
     watch = Watch()
     alone = task.shards == 1
     rows = Rows(model.tables, Row if alone else lambda table, key: WatchedRow(table, key, watch))
-    with _connection(task, "read") as source, _connection(task, "write") as target:
+    with (
+        _connection(task, "read") as source,
+        _connection(task, "write") as target,
+        # Whatever ends the loop also ends the COPY that is under way, or `source` would wait for it.
+        closing(_history(source, model, task, report)) as history,
+    ):
         size = 0
-        history = _opened(target, _history(source, model, task, report))
         for count, stored in enumerate(history, 1):
             watch.stream = stored.stream_id
             try:

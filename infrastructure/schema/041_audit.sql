@@ -17,6 +17,8 @@ CREATE TABLE audit.refusals (
     request_id text        NOT NULL
 );
 CREATE INDEX refusals_at ON audit.refusals (tenant, at DESC, id DESC);
+CREATE INDEX refusals_actor ON audit.refusals (tenant, actor, at DESC, id DESC);
+CREATE INDEX refusals_nobodys ON audit.refusals (at DESC, id DESC) WHERE tenant IS NULL;
 
 CREATE TABLE audit.origins (
     tenant     text        NOT NULL,

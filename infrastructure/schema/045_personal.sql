@@ -34,18 +34,23 @@ CREATE TABLE vault.erasures (
     receipt      jsonb
 );
 CREATE INDEX erasures_subject ON vault.erasures (tenant, subject, erased_at);
+CREATE INDEX erasures_at ON vault.erasures (erased_at);
 
--- The keys of persons, some of them perhaps new. Whoever else makes one at the same moment, all
--- get the same. Arrays run parallel, in the order of subjects, so that two calls cannot deadlock.
+-- The keys of persons, of those offered for who has none yet. Whoever else makes one at the same
+-- moment, all get the same. They need not be durable before the events that are encrypted with
+-- them: those are written later, and the log of the server keeps the order.
 CREATE FUNCTION vault.make_keys(
     ids uuid[], tenants text[], subjects bytea[], wrapping_key text, fresh bytea[]
 ) RETURNS TABLE (tenant text, subject bytea, id uuid, wrapping text, wrapped bytea)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
     INSERT INTO vault.keys (id, tenant, subject, wrapping, wrapped)
     SELECT n.id, n.tenant, n.subject, wrapping_key, n.wrapped
     FROM unnest(ids, tenants, subjects, fresh) AS n (id, tenant, subject, wrapped)
+    WHERE NOT EXISTS (
+        SELECT FROM vault.keys k WHERE k.tenant = n.tenant AND k.subject = n.subject)
     ORDER BY n.tenant, n.subject
     ON CONFLICT (tenant, subject) DO NOTHING;
     RETURN QUERY SELECT k.tenant, k.subject, k.id, k.wrapping, k.wrapped
@@ -56,10 +61,10 @@ END $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA vault FROM PUBLIC;
 GRANT USAGE ON SCHEMA vault TO tidings_app, tidings_projector;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO tidings_app;
-GRANT SELECT ON vault.keys TO tidings_app, tidings_projector;
+GRANT SELECT ON vault.keys, vault.erasures TO tidings_app, tidings_projector;
 GRANT INSERT, DELETE, UPDATE (wrapping, wrapped) ON vault.keys TO tidings_app;
 GRANT SELECT, INSERT, UPDATE (wrapping, wrapped) ON vault.hashing TO tidings_app;
-GRANT SELECT, INSERT, UPDATE (purged, completed_at, receipt) ON vault.erasures TO tidings_app;
+GRANT INSERT, UPDATE (purged, completed_at, receipt) ON vault.erasures TO tidings_app;
 
 -- An erasure takes a person out of kept answers, and where somebody's requests came from.
 GRANT UPDATE (answer) ON log.answers TO tidings_app;

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from math import inf
 from typing import Any
@@ -22,24 +22,19 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from application.kernel import Desk, Log
-from application.webhooks.endpoints import DisableEndpoint
-from domain.kernel import Refusal
-from domain.webhooks.endpoints import DisabledBecause, WebhookEndpoint
-from infrastructure import database, metrics
+from application.kernel import Log
+from domain.webhooks.endpoints import DisabledBecause
+from infrastructure import database
 from infrastructure.egress import EgressGuard
+from infrastructure.webhooks.attempts import Attempts
 from infrastructure.webhooks.feeding import configurations, due
-from infrastructure.webhooks.lanes import Delivery, Lane
+from infrastructure.webhooks.lanes import Lane
 from infrastructure.webhooks.leases import LEASE, Leases
-from infrastructure.webhooks.posting import IDLE_SECONDS, Reply
+from infrastructure.webhooks.posting import IDLE_SECONDS
 from infrastructure.webhooks.recording import Outcome, Recorder
 from infrastructure.webhooks.signing import Vault
-from infrastructure.webhooks.verdicts import GONE, judge, utc_now
 
 log = structlog.get_logger()
-
-ACTOR = "tidings:webhooks"
-"""Who disables endpoints that are gone or dead."""
 
 TICK = 0.5
 """Seconds after which a sender looks for work even when nobody woke it."""
@@ -49,10 +44,6 @@ HALTED_SECONDS = 60.0
 """How long an endpoint that was disabled here is kept, should nobody else have heard of it yet."""
 GRACE = 5.0
 """Seconds that attempts under way may take to end when the sender stops."""
-CROWD = 512
-"""Requests at once; beyond, each endpoint may have one under way. The slow ones would else keep
-everybody else's places."""
-
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError)
 
 
@@ -89,15 +80,12 @@ class Sender:
         context: ssl.SSLContext,
         lease: float = LEASE,
     ) -> None:
-        self.url, self.pool, self.log = url, pool, log_
+        self.url, self.pool = url, pool
         self.vault, self.guard, self.context = vault, guard, context
         self.leases = Leases(lease)
         self.lanes: dict[UUID, Lane] = {}
-        self.in_flight = 0
-        self.crowded: dict[Lane, None] = {}
-        """Endpoints that wait for the crowd to thin, in the order in which they are served."""
-        self.tasks: set[asyncio.Task[object]] = set()
         self.recorder = Recorder(pool, self._recorded)
+        self.attempts = Attempts(log_, self.recorder.tell)
         self.news = True
         self.changed: set[UUID] = set()
         self.wake = asyncio.Event()
@@ -118,13 +106,10 @@ class Sender:
         """Let attempts end and record them; then the endpoints are anybody's."""
         for lane in self.lanes.values():
             lane.leaving = True
+        await self.attempts.finish(GRACE)
         with contextlib.suppress(TimeoutError, *DATABASE_ERRORS):
             async with asyncio.timeout(GRACE):
-                if self.tasks:
-                    await asyncio.wait(self.tasks)
                 await self.recorder.flush()
-        for task in self.tasks:
-            task.cancel()
         for lane in self.lanes.values():
             lane.close()
         with contextlib.suppress(*DATABASE_ERRORS):
@@ -199,7 +184,7 @@ class Sender:
                 lane.drop_waiting()
             elif not lane.halted_at:
                 lane.configure(rows[id], self.vault, self.guard, self.context)
-                self._pump(lane)
+                self.attempts.pump(lane)
 
     async def _claim(self, connection: psycopg.AsyncConnection[Any]) -> None:
         claimed = await self.leases.claim(connection, len(self.lanes))
@@ -238,7 +223,7 @@ class Sender:
             if lane.open:
                 lane.hold(found[lane.id])
                 lane.look |= len(found[lane.id]) == room
-                self._pump(lane)
+                self.attempts.pump(lane)
 
     async def _release(self, connection: psycopg.AsyncConnection[Any], now: float) -> None:
         """Let go of endpoints that have nothing to do, or that others are to have."""
@@ -265,49 +250,6 @@ class Sender:
         lane.drop_waiting()
         lane.close()
 
-    def _pump(self, lane: Lane) -> None:
-        """Begin as many attempts as the endpoint's pace and the crowd allow."""
-        now = self.clock()
-        while (ready := lane.ready_at(now)) is not None:
-            if ready > now:
-                lane.call_at(ready, self._pump)
-                return
-            if lane.in_flight and self.in_flight >= CROWD:
-                self.crowded[lane] = None
-                return
-            self.in_flight += 1
-            self._begin(self._attempt(lane, lane.take(now)))
-
-    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
-        task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def _attempt(self, lane: Lane, delivery: Delivery) -> None:
-        at, began = utc_now(), self.clock()
-        answer: Reply | str
-        try:
-            answer = await lane.post(delivery.message, at)
-        except Exception as error:
-            log.error("webhooks.attempt_broke", endpoint=lane.id.hex, exc_info=error)
-            answer = "The service failed to make the attempt."
-        finally:
-            self.in_flight -= 1
-        ended = self.clock()
-        verdict = judge(answer, delivery.failures, utc_now())
-        lane.note(verdict, ended)
-        gone = not isinstance(answer, str) and answer.status == GONE
-        if gone and not await self._disable(lane, DisabledBecause.GONE):
-            verdict = judge("The receiver answered 410.", delivery.failures, utc_now())
-        self.recorder.tell(
-            Outcome(lane, delivery, at, round((ended - began) * 1000), answer, verdict)
-        )
-        if self.crowded:
-            first = next(iter(self.crowded))
-            del self.crowded[first]
-            self._pump(first)
-        self._pump(lane)
-
     def _recorded(self, outcomes: Sequence[Outcome], dead: Sequence[UUID]) -> None:
         """Outcomes are safe: their deliveries are let go of, and there may be others."""
         for outcome in outcomes:
@@ -315,22 +257,9 @@ class Sender:
             outcome.lane.look = True
         for id in dead:
             if id in self.lanes and self.lanes[id].open:
-                self._begin(self._disable(self.lanes[id], DisabledBecause.FAILING))
+                dead_lane = self.lanes[id]
+                self.attempts.begin(self.attempts.disable(dead_lane, DisabledBecause.FAILING))
         self.wake.set()
-
-    async def _disable(self, lane: Lane, reason: DisabledBecause) -> bool:
-        """Disable an endpoint, in the log; False when the log cannot be reached now."""
-        desk = Desk(self.log, lane.tenant, ACTOR, correlation_id=lane.id.hex, follows=False)
-        try:
-            await desk.carry_out(WebhookEndpoint, lane.id, DisableEndpoint(reason=reason))
-        except Refusal as refusal:
-            log.warning("webhooks.not_disabled", endpoint=lane.id.hex, code=refusal.reason)
-            return refusal.reason == "not_found"
-        log.warning("webhooks.endpoint_disabled", endpoint=lane.id.hex, reason=reason)
-        metrics.webhook_endpoints_disabled.labels(reason).inc()
-        lane.halted_at = self.clock()
-        lane.drop_waiting()
-        return True
 
 
 async def _again_and_again(step: Callable[[], Awaitable[None]]) -> None:

@@ -81,24 +81,38 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
 
-    def params(self) -> Mapping[str, Any]:
-        """For the statement below; a status stands for the name of a refusal."""
-        actions = statuses = None
+    def conditions(self) -> tuple[str, str, Mapping[str, Any]]:
+        """What events and refusals must be, in SQL, with its parameters. Only what is asked for
+        stands there, so that each question finds the index that is made for it."""
+        events, refusals, params = "", "", dict[str, Any]()
+        if self.actor is not None:
+            events, refusals = " AND e.actor = %(actor)s", " AND r.actor = %(actor)s"
+            params["actor"] = self.actor
         if self.action is not None:
             prefix = f"{self.action}."
-            wanted = [a for a in ACTIONS if a == self.action or a.startswith(prefix)]
-            actions = [a for a in wanted if a not in REFUSED.values()]
-            statuses = [status for status, name in REFUSED.items() if name in wanted]
-        stream = self.resource if isinstance(self.resource, UUID) else None
-        return {
-            "actor": self.actor,
-            "actions": actions,
-            "statuses": statuses,
-            "stream": stream,
-            "kind": None if stream else self.resource,
-            "since": self.since,
-            "until": self.until,
-        }
+            wanted = {a for a in ACTIONS if a == self.action or a.startswith(prefix)}
+            actions = sorted(wanted.difference(REFUSED.values()))
+            # Of one action the index gives the rows in order; of several it does not.
+            single = len(actions) == 1
+            events += f" AND e.action = {'%(actions)s' if single else 'ANY (%(actions)s)'}"
+            refusals += " AND r.status = ANY (%(statuses)s)"
+            params["actions"] = actions[0] if single else actions
+            params["statuses"] = [status for status, name in REFUSED.items() if name in wanted]
+        match self.resource:
+            case UUID():
+                events += " AND e.resource = %(resource)s"
+                refusals += " AND false"
+                params["resource"] = self.resource
+            case str():
+                events += " AND e.kind = %(resource)s"
+                refusals += " AND r.endpoint = %(resource)s"
+                params["resource"] = self.resource
+        for name, sign, instant in (("since", ">=", self.since), ("until", "<", self.until)):
+            if instant is not None:
+                events += f" AND e.at {sign} %({name})s"
+                refusals += f" AND r.at {sign} %({name})s"
+                params[name] = instant
+        return events, refusals, params
 
 
 def trail(
@@ -109,50 +123,40 @@ def trail(
     Refusals of nobody's tenant are in everybody's trail; unless `operator`, their addresses are
     cut to the network (/24, /48).
     """
-    return Query(
-        AuditTrail,
-        """
-        SELECT t.*, coalesce(t.own_address, o.address) AS address FROM (
-          (SELECT 1 AS source, e.position AS number, e.at, e.actor, e.action, e.kind,
-             e.resource::text AS resource, e.version, e.request_id, e.causation_id,
-             NULL::int AS status, NULL AS reason, NULL AS method, NULL::inet AS own_address
-           FROM read.audit_trail e
-           WHERE e.tenant = %(tenant)s
-             AND (%(after_at)s::timestamptz IS NULL OR e.at <= %(after_at)s
-                  AND (e.at, 1, e.position) < (%(after_at)s, %(after_source)s, %(after_number)s))
-             AND (%(actor)s::text IS NULL OR e.actor = %(actor)s)
-             AND (%(actions)s::text[] IS NULL OR e.action = ANY (%(actions)s))
-             AND (%(stream)s::uuid IS NULL OR e.resource = %(stream)s)
-             AND (%(kind)s::text IS NULL OR e.kind = %(kind)s)
-             AND (%(since)s::timestamptz IS NULL OR e.at >= %(since)s)
-             AND (%(until)s::timestamptz IS NULL OR e.at < %(until)s)
-           ORDER BY e.at DESC, e.position DESC LIMIT %(limit)s)
-          UNION ALL
-          (SELECT 0, r.id, r.at, r.actor, NULL, 'endpoint', r.endpoint, NULL, r.request_id, NULL,
-             r.status, r.reason, r.method,
-             CASE WHEN r.tenant IS NOT NULL OR %(operator)s THEN r.address ELSE
-               network(set_masklen(r.address, CASE family(r.address) WHEN 4 THEN 24 ELSE 48 END))
-             END
-           FROM audit.refusals r
-           WHERE (r.tenant = %(tenant)s OR r.tenant IS NULL) AND %(stream)s::uuid IS NULL
-             AND (%(after_at)s::timestamptz IS NULL OR r.at <= %(after_at)s
-                  AND (r.at, 0, r.id) < (%(after_at)s, %(after_source)s, %(after_number)s))
-             AND (%(actor)s::text IS NULL OR r.actor = %(actor)s)
-             AND (%(statuses)s::int[] IS NULL OR r.status = ANY (%(statuses)s))
-             AND (%(kind)s::text IS NULL OR r.endpoint = %(kind)s)
-             AND (%(since)s::timestamptz IS NULL OR r.at >= %(since)s)
-             AND (%(until)s::timestamptz IS NULL OR r.at < %(until)s)
-           ORDER BY r.at DESC, r.id DESC LIMIT %(limit)s)
-        ) t LEFT JOIN audit.origins o ON t.source = 1 AND o.tenant = %(tenant)s
-          AND o.actor = t.actor AND o.request_id = t.request_id
-        ORDER BY t.at DESC, t.source DESC, t.number DESC LIMIT %(limit)s
-        """,
-        {
-            **wanted.params(),
-            "after_at": after.at if after else None,
-            "after_source": after.source if after else 0,
-            "after_number": after.number if after else 0,
-            "operator": operator,
-            "limit": limit,
-        },
-    )
+    events, refusals, params = wanted.conditions()
+    if after is not None:
+        events += _BEHIND.format(row="e", source=1, number="position")
+        refusals += _BEHIND.format(row="r", source=0, number="id")
+        params = {**params, "at": after.at, "source": after.source, "number": after.number}
+    sql = _TRAIL.format(events=events, refusals=refusals)
+    return Query(AuditTrail, sql, {**params, "operator": operator, "limit": limit})
+
+
+_BEHIND = (
+    " AND {row}.at <= %(at)s"
+    " AND ({row}.at, {source}, {row}.{number}) < (%(at)s, %(source)s, %(number)s)"
+)
+
+_TRAIL = """
+SELECT t.*, coalesce(t.own_address, o.address) AS address FROM (
+  (SELECT 1 AS source, e.position AS number, e.at, e.actor, e.action, e.kind,
+     e.resource::text AS resource, e.version, e.request_id, e.causation_id,
+     NULL::int AS status, NULL AS reason, NULL AS method, NULL::inet AS own_address
+   FROM read.audit_trail e WHERE e.tenant = %(tenant)s{events}
+   ORDER BY e.at DESC, e.position DESC LIMIT %(limit)s)
+  UNION ALL
+  (SELECT 0, r.id, r.at, r.actor, NULL, 'endpoint', r.endpoint, NULL, r.request_id, NULL,
+     r.status, r.reason, r.method, r.address
+   FROM audit.refusals r WHERE r.tenant = %(tenant)s{refusals}
+   ORDER BY r.at DESC, r.id DESC LIMIT %(limit)s)
+  UNION ALL
+  (SELECT 0, r.id, r.at, r.actor, NULL, 'endpoint', r.endpoint, NULL, r.request_id, NULL,
+     r.status, r.reason, r.method,
+     CASE WHEN %(operator)s THEN r.address ELSE
+       network(set_masklen(r.address, CASE family(r.address) WHEN 4 THEN 24 ELSE 48 END)) END
+   FROM audit.refusals r WHERE r.tenant IS NULL{refusals}
+   ORDER BY r.at DESC, r.id DESC LIMIT %(limit)s)
+) t LEFT JOIN audit.origins o ON t.source = 1 AND o.tenant = %(tenant)s
+  AND o.actor = t.actor AND o.request_id = t.request_id
+ORDER BY t.at DESC, t.source DESC, t.number DESC LIMIT %(limit)s
+"""

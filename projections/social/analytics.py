@@ -15,6 +15,7 @@ from application.social.best_times import cell_of, weight
 from domain.kernel import utc
 from domain.social.connections import Connection
 from domain.social.engagement import Engagement, Figures
+from domain.social.networks import Network
 from domain.social.posts import Post
 from projections.kernel import DomainEvent, Query, ReadModel, Rows, Table
 from projections.social.posts import Posts
@@ -44,17 +45,20 @@ FIGURES = Table(
 both: so that posts can be counted once however many networks are asked for. `rated` comments have
 a sentiment; `tone` is its sum."""
 
+GAINS = ("posts", "impressions", "engagement")
+
 HASHTAGS = Table(
     "social_hashtags",
-    {"posts": int, "impressions": int, "engagement": int},
-    key={"day": date, "network": str, "hashtag": str},
+    {f"{network}_{gain}": int for network in Network for gain in GAINS},
+    key={"day": date, "hashtag": str},
 )
+"""A column for each network, since a row for each would be six times as many to read."""
 
 CONTENT = Table(
     "social_content",
     {
         "post_id": UUID,
-        "published_on": date,
+        "week": date,
         "published_at": datetime,
         "impressions": int,
         "likes": int,
@@ -63,9 +67,10 @@ CONTENT = Table(
         "engagement": int,
     },
     key={"id": UUID, "network": str},
-    indexes=[("network", "published_on", "engagement DESC")],
+    indexes=[("network", "week", "engagement DESC", "published_at", "id")],
 )
-"""What each post has gained on each network; `id` is the stream of its engagement."""
+"""What each post has gained on each network; `id` is the stream of its engagement, `week` the
+Monday before its publication."""
 
 TIMES = Table(
     "social_times",
@@ -103,7 +108,7 @@ class Analytics(ReadModel):
                 tone = round(comment.sentiment * TONE)
                 _add(rows, comment.at, network, rated=1, tone=tone)
             case Connection.DataErased(network=network):
-                for statement in _FORGET:
+                for statement in (*_FORGET, _forget_hashtags(network)):
                     rows.execute(statement, {"network": network.value})
 
     @staticmethod
@@ -114,11 +119,13 @@ class Analytics(ReadModel):
             "engagement": added.likes + added.shares + added.comments,
         }
         day = utc(event.at).date()
+        on = {f"{network}_{gain}": much for gain, much in {**gained, "posts": posts}.items()}
         for hashtag in posted.hashtags:
-            rows(HASHTAGS)[day, network, hashtag].add(posts=posts, **gained)
+            rows(HASHTAGS)[day, hashtag].add(**on)
         content = rows(CONTENT)[event.originator_id, network]
         published = utc(posted.at)
-        content.put(post_id=event.post_id, published_on=published.date(), published_at=published)
+        week = first_of("week", published).date()
+        content.put(post_id=event.post_id, week=week, published_at=published)
         content.add(likes=added.likes, shares=added.shares, comments=added.comments, **gained)
         counts_for = weight(posted.at)
         rows(TIMES)[network, cell_of(posted.at)].add(
@@ -165,10 +172,14 @@ _FORGET = (
     WHERE others <> '' GROUP BY tenant, grain, start, others
     ON CONFLICT (tenant, grain, start, networks) DO UPDATE SET posts = f.posts + excluded.posts
     """,
-    "DELETE FROM social_hashtags WHERE tenant = %(tenant)s AND network = %(network)s",
     "DELETE FROM social_content WHERE tenant = %(tenant)s AND network = %(network)s",
     "DELETE FROM social_times WHERE tenant = %(tenant)s AND network = %(network)s",
 )
+
+
+def _forget_hashtags(network: Network) -> str:
+    zeros = ", ".join(f"{network}_{gain} = 0" for gain in GAINS)
+    return f"UPDATE social_hashtags SET {zeros} WHERE tenant = %(tenant)s"  # noqa: S608 - an enum
 
 
 def cover(since: datetime, until: datetime) -> list[tuple[str, datetime, datetime]]:
@@ -205,7 +216,7 @@ def _take(
 
 
 def dashboard(
-    since: datetime, until: datetime, before: datetime, networks: Sequence[str], unit: str
+    since: datetime, until: datetime, before: datetime, networks: Sequence[Network], unit: str
 ) -> Query[dict[str, Any]]:
     """Everything about the period from `since` to before `until`, as of one instant.
 
@@ -217,7 +228,7 @@ def dashboard(
     parts += [(*part, False) for part in cover(before, since)]
     return Query(
         (Analytics, Posts),
-        _DASHBOARD,
+        _DASHBOARD.format(**_on_all(networks)),
         {
             "grains": [part[0] for part in parts],
             "froms": [part[1] for part in parts],
@@ -245,36 +256,46 @@ WITH parts AS (
   WHERE string_to_array(f.networks, '+') && %(networks)s::text[]
   GROUP BY 1, 2
 ), hashtags AS (
-  SELECT hashtag, sum(posts) AS posts, sum(impressions) AS impressions,
-    sum(engagement) AS engagement
+  SELECT hashtag, {posts} AS posts, {impressions} AS impressions, {engagement} AS engagement
   FROM read.social_hashtags
-  WHERE tenant = %(tenant)s AND network = ANY (%(networks)s) AND %(since)s < %(until)s
+  WHERE tenant = %(tenant)s AND %(since)s < %(until)s
     AND day BETWEEN (%(since)s::timestamptz AT TIME ZONE 'UTC')::date
                 AND ((%(until)s::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date
-  GROUP BY hashtag HAVING sum(engagement) > 0
-  ORDER BY sum(engagement) DESC, hashtag LIMIT 10
-), content AS (
-  SELECT c.* FROM unnest(%(networks)s::text[]) AS n (network),
-    LATERAL (SELECT min(published_on) AS first, max(published_on) AS last
+  GROUP BY hashtag HAVING {engagement} > 0
+  ORDER BY 4 DESC, hashtag LIMIT 10
+), best AS (
+  SELECT n.network, c.id FROM unnest(%(networks)s::text[]) AS n (network),
+    LATERAL (SELECT min(week) AS first, max(week) AS last
       FROM read.social_content WHERE tenant = %(tenant)s AND network = n.network) AS known,
     LATERAL generate_series(
-      greatest(known.first, (%(since)s::timestamptz AT TIME ZONE 'UTC')::date),
-      least(known.last, (%(until)s::timestamptz AT TIME ZONE 'UTC')::date),
-      interval '1 day') AS d (day),
-    LATERAL (SELECT * FROM read.social_content
-      WHERE tenant = %(tenant)s AND network = n.network AND published_on = d.day::date
+      greatest(known.first, date_trunc('week', %(since)s::timestamptz AT TIME ZONE 'UTC')),
+      least(known.last, %(until)s::timestamptz AT TIME ZONE 'UTC'),
+      interval '7 days') AS w (week),
+    LATERAL (SELECT id, engagement FROM read.social_content
+      WHERE tenant = %(tenant)s AND network = n.network AND week = w.week::date
         AND published_at >= %(since)s AND published_at < %(until)s AND engagement > 0
       ORDER BY engagement DESC LIMIT 10) AS c
-  ORDER BY c.engagement DESC, c.post_id, c.network LIMIT 10
+  ORDER BY c.engagement DESC, c.id, n.network LIMIT 10
+), content AS (
+  SELECT c.*, left(p.content, 140) AS content
+  FROM best JOIN read.social_content c
+    ON c.tenant = %(tenant)s AND c.id = best.id AND c.network = best.network
+  LEFT JOIN read.posts p ON p.tenant = %(tenant)s AND p.id = c.post_id
 )
 SELECT (SELECT jsonb_agg(to_jsonb(f)) FROM figures f) AS figures,
   (SELECT jsonb_agg(to_jsonb(h) ORDER BY h.engagement DESC, h.hashtag) FROM hashtags h)
     AS hashtags,
-  (SELECT jsonb_agg(to_jsonb(c) || jsonb_build_object('content', left(p.content, 140))
-      ORDER BY c.engagement DESC, c.post_id, c.network)
-    FROM content c LEFT JOIN read.posts p ON p.tenant = %(tenant)s AND p.id = c.post_id)
+  (SELECT jsonb_agg(to_jsonb(c) ORDER BY c.engagement DESC, c.id, c.network) FROM content c)
     AS content
 """
+
+
+def _on_all(networks: Sequence[Network]) -> dict[str, str]:
+    """For each gain its sum over the columns of these networks."""
+    return {
+        gain: " + ".join(f"sum({Network(network)}_{gain})" for network in networks)
+        for gain in GAINS
+    }
 
 
 def learned() -> Query[dict[str, Any]]:

@@ -209,9 +209,10 @@ def everything(url: str) -> Iterator[tuple[str, bytes]]:
             " ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) ORDER BY 1"
         ).fetchall()
         for (table,) in tables:
-            with admin.cursor() as cursor, cursor.copy(
-                f"COPY {table} TO STDOUT (FORMAT binary)".encode()
-            ) as copy:
+            with (
+                admin.cursor() as cursor,
+                cursor.copy(f"COPY {table} TO STDOUT (FORMAT binary)".encode()) as copy,
+            ):
                 yield table, b"".join(copy)
 
 
@@ -220,5 +221,3 @@ def places_of(url: str, *texts: str) -> list[str]:
     return [
         table for table, content in everything(url) if any(t.encode() in content for t in texts)
     ]
-
-

@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import uuid4
 
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.cli import reading
+from application.kernel import NO_ANSWER
 from domain.kernel import Aggregate
 from domain.personal import ERASED, Personal, personal_fields, remembers_persons
 from domain.social.engagement import Comment, Engagement
@@ -48,9 +51,7 @@ def sealed(event, keys):
 
 
 def read(event, state):
-    return decode(
-        event.TOPIC, event.originator_id, event.originator_version, event.tenant, state
-    )
+    return decode(event.TOPIC, event.originator_id, event.originator_version, event.tenant, state)
 
 
 @given(
@@ -181,7 +182,11 @@ def test_a_person_has_one_key_whoever_writes_first(database_url, redis_url, tmp_
             post(database_url, redis_url, tmp_path, projecting=False) as two,
         ):
             ids = await asyncio.gather(
-                *(each.write("ann", f"r{n % 5}", "a text") for n in range(30) for each in (one, two))
+                *(
+                    each.write("ann", f"r{n % 5}", "a text")
+                    for n in range(30)
+                    for each in (one, two)
+                )
             )
             for id in ids:
                 assert (await one.read(id)).sender == "ann"
@@ -201,13 +206,8 @@ def test_events_without_personal_data_need_no_keys(database_url, redis_url, tmp_
 
     async def main():
         async with post(database_url, redis_url, tmp_path, projecting=False) as it:
-            made = await it.desk().create(Open(), lambda account: Content_(owner=account.owner))
+            made = await it.desk().create(Open(), lambda _: NO_ANSWER)
             assert (await it.log.load(Account, made.id)).owner == "somebody"
-
-    from pydantic import BaseModel
-
-    class Content_(BaseModel):
-        owner: str
 
     asyncio.run(main())
 
@@ -287,18 +287,26 @@ def test_another_key_is_never_taken_for_an_erasure(database_url, redis_url, tmp_
 
 
 def test_personal_data_is_shown_on_request_alone_which_leaves_a_note(
-    database_url, redis_url, tmp_path
+    database_url, redis_url, tmp_path, monkeypatch, capsys
 ):
     async def main():
         async with post(database_url, redis_url, tmp_path, projecting=False) as it:
             return await it.write("ann@example.com", "bob@example.com", "A quick brown fox")
 
-    asyncio.run(main())
+    id = asyncio.run(main())
     here = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "ENCRYPTION_KEY": SECRET}
-    hidden = tidings("--data-dir", tmp_path, "replay", **here).stdout
+    for name, value in here.items():
+        monkeypatch.setenv(name, value)
+    nothing = dict.fromkeys(["to", "at", "stream", "topic", "tenant"])
+    replay = partial(reading.replay, 1, **nothing, format=reading.Format.JSON, data_dir=tmp_path)
+    replay(reveal=False)
+    hidden = capsys.readouterr().out
     assert "ann@example.com" not in hidden
     assert orjson.loads(hidden.splitlines()[0])["state"]["content"]["text"] == "[personal]"
-    shown = tidings("--data-dir", tmp_path, "replay", "--reveal", **here).stdout
+    reading.state(str(id), version=None, at=None, data_dir=tmp_path)
+    assert orjson.loads(capsys.readouterr().out)["sender"] == "[personal]"
+    replay(reveal=True)
+    shown = capsys.readouterr().out
     assert orjson.loads(shown.splitlines()[0])["state"]["sender"] == "ann@example.com"
     note = orjson.loads(shown.splitlines()[-1])
     assert note["topic"] == "compliance.personal_data.revealed"
@@ -334,9 +342,21 @@ def test_a_keyring_of_another_process_asks_again_within_the_lease(monkeypatch):
     monkeypatch.setattr("infrastructure.personal_data.keyring.monotonic", lambda: now)
     id = uuid4()
     row = (id, "demo", ring.vault.key_id, ring.wrap("demo", id, key))
-    ring.hold([id], [row], began=now)
-    assert ring.held([id])[1] == []
-    now = 101.0
     assert ring.held([id]) == ({}, [id])
-    ring.hold([id], [], began=now)
-    assert ring.held([id]) == ({}, [])
+    ring.looked([id], [row], began=now)
+    assert (list(ring.held([id])[0]), ring.held([id])[1]) == ([id], None)
+    now = 101.0
+    assert ring.held([id])[1] == []
+    ring.looked([], [(id, None, None, None)], began=now)
+    assert ring.held([id]) == ({}, None)
+    ring.looked([id], [row], began=100.5)  # a slower look, from before
+    assert ring.held([id]) == ({}, None)
+
+
+def test_a_process_that_slept_for_long_forgets_its_keys(monkeypatch):
+    ring, now, id = Keyring(SECRET), 1000.0, uuid4()
+    monkeypatch.setattr("infrastructure.personal_data.keyring.monotonic", lambda: now)
+    row = (id, "demo", ring.vault.key_id, ring.wrap("demo", id, AESGCM.generate_key(256)))
+    ring.looked([id], [row], began=now)
+    now += 1000
+    assert ring.held([id]) == ({}, [id])

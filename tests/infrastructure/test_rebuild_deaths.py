@@ -53,7 +53,7 @@ def test_a_cancelled_rebuild_leaves_nothing(database_url, monkeypatch, how, proc
                 on_progress=lambda now: begun.set() if now.phase == "folding" else None,
             )
         )
-        await begun.wait()
+        await asyncio.wait_for(begun.wait(), 10)
         await asyncio.sleep(0.3)
         if how == "event":
             cancel.set()
@@ -92,7 +92,7 @@ def test_a_rebuild_can_be_cancelled_while_it_waits_for_a_long_query(database_url
                 on_progress=lambda now: waiting.set() if now.phase == "switching" else None,
             )
         )
-        await waiting.wait()
+        await asyncio.wait_for(waiting.wait(), 10)
         await asyncio.sleep(0.15)
         cancel.set()
         with pytest.raises(RebuildCancelled):

@@ -71,7 +71,6 @@ NOT_EMITTED_YET = {
     "social.campaign.started",
     "social.mention.detected",
     "social.response.posted",
-    "social.schedule.created",
     "social.trend.detected",
     "support.chat.agent_joined",
     "support.chat.started",
