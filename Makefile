@@ -7,7 +7,7 @@ serve: .venv
 	@$(BIN)/tidings serve
 
 test: .venv
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from domain.social.networks import Network
 from domain.social.schedules import DISTANCE, Calendar, Taken
 from infrastructure.read_models.reading import ReadSide
 from projections.social import schedules
-from projections.social.analytics import learned
+from projections.social.dashboard import learned
 
 FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 

@@ -41,6 +41,13 @@ DEFER = (
 )
 
 
+RING = (
+    "WITH rung AS (DELETE FROM work.timers WHERE id IN (SELECT id FROM work.timers"
+    " WHERE due <= now() ORDER BY due LIMIT 500 FOR UPDATE SKIP LOCKED)"
+    " RETURNING name, arguments, lock) "
+)
+
+
 async def defer(connection: AsyncConnection[Any], jobs: Sequence[Job]) -> None:
     """Put jobs in the queue, or among the timers, in the transaction of `connection`."""
     now = datetime.now(UTC)
@@ -102,11 +109,7 @@ async def ring(url: str) -> None:
 async def _ring_once(connection: AsyncConnection[Any]) -> float:
     """Defer what is due; seconds until the next timer, at most one."""
     async with connection.transaction():
-        await connection.execute(
-            "WITH rung AS (DELETE FROM work.timers WHERE id IN (SELECT id FROM work.timers"
-            " WHERE due <= now() ORDER BY due LIMIT 500 FOR UPDATE SKIP LOCKED)"
-            " RETURNING name, arguments, lock) " + DEFER.format(source="rung")
-        )
+        await connection.execute(RING + DEFER.format(source="rung"))
         cursor = await connection.execute(
             "SELECT extract(epoch FROM min(due) - clock_timestamp())::float8 FROM work.timers"
         )
@@ -143,9 +146,9 @@ def _task(app: procrastinate.App, name: str, carry_out: Work) -> Callable[..., A
             raise
         metrics.jobs_done.labels(name, "done").inc()
         if jobs:
-            async with app.connector.pool.connection() as connection:  # type: ignore[attr-defined]
-                async with connection.transaction():
-                    await defer(connection, jobs)
+            pool = app.connector.pool  # type: ignore[attr-defined]
+            async with pool.connection() as connection, connection.transaction():
+                await defer(connection, jobs)
 
     return task
 

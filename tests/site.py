@@ -84,7 +84,7 @@ def running(
     def run() -> None:
         try:
             asyncio.run(serve_and_work())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
             failures.append(error)
 
     thread = threading.Thread(target=run, name="site")

@@ -19,8 +19,7 @@ def tidings(*arguments, **environment):
     return subprocess.run(
         [TIDINGS, *map(str, arguments)],
         env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=60,
     )
@@ -28,7 +27,8 @@ def tidings(*arguments, **environment):
 
 def test_a_token_and_nothing_else(tmp_path):
     done = tidings(
-        *("--data-dir", tmp_path, "token", "--role", "developer", "--user", "ann", "--tenant", "acme"),
+        *("--data-dir", tmp_path, "token"),
+        *("--role", "developer", "--user", "ann", "--tenant", "acme"),
         JWT_SECRET_KEY=SECRET,
     )
     assert (done.returncode, done.stderr) == (0, "")

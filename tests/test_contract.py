@@ -102,8 +102,14 @@ def check_field(
         return
     if "default" in wanted and wanted["default"] is not None:
         assert schema.get("default") == wanted["default"], f"{where}: default"
-    limits = {"min_length": "minLength", "max_length": "maxLength", "min_items": "minItems",
-              "max_items": "maxItems", "greater_than": "exclusiveMinimum", "max": "maximum"}  # fmt: skip
+    limits = {
+        "min_length": "minLength",
+        "max_length": "maxLength",
+        "min_items": "minItems",
+        "max_items": "maxItems",
+        "greater_than": "exclusiveMinimum",
+        "max": "maximum",
+    }
     for ours, theirs in limits.items():
         if ours in wanted:
             assert inner.get(theirs) == wanted[ours], f"{where}: {ours}"

@@ -152,7 +152,7 @@ def test_a_second_start_is_quick_and_a_signal_ends_everything(tmp_path):
         children = descendants(process)
         assert children
     assert process.returncode == 0
-    gone, alive = psutil.wait_procs(children, 10)
+    _, alive = psutil.wait_procs(children, 10)
     assert alive == []
     began = time.monotonic()
     with served(data_dir, port):

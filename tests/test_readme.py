@@ -30,8 +30,7 @@ def test_the_tour_works_literally(tmp_path):
             ["bash", "-euc", script],
             cwd=tmp_path,
             env=os.environ | {"TIDINGS_DATA_DIR": str(data_dir)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=120,
         )

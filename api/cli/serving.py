@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -61,6 +62,7 @@ def work(
         raise typer.BadParameter(f"one of {', '.join(KINDS)}", param_hint="--only")
     with _servers(make_data_dir()) as (settings, servers):
         say("Tidings works in the background.")
+        sys.stdout.flush()
         child = Child("work", lambda: _work(settings, only))
         Supervisor([child], servers, refusals=usage_errors()).run()
 
@@ -148,6 +150,7 @@ def _answer(settings: Settings, listener: socket.socket, address: str, announces
             await super().startup(sockets)
             if announces and self.started:
                 say(f"Tidings is ready at {address}")
+                sys.stdout.flush()
 
     config = uvicorn.Config(
         app.serve(settings),

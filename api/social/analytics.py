@@ -1,7 +1,7 @@
 """Endpoint 4 of the engagement contract: figures over all networks for a period."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain, islice
@@ -14,12 +14,14 @@ from pydantic import BaseModel, BeforeValidator
 from api.kernel import EVERYONE, AtReads, Reader, Router, house
 from application.kernel import public_id
 from application.social.best_times import CELLS, BestTime, BestTimes, named
-from application.social.schedules import Moment
+from application.social.figures import Sums, growth, rate
+from application.social.posts import Instant
 from domain.kernel import Invalid
 from domain.social.networks import Network
 from infrastructure.caching import Cache
 from infrastructure.calendar import best_times
-from projections.social.analytics import TONE, Analytics, buckets, changes, dashboard, first_of
+from projections.social.analytics import Analytics, first_of
+from projections.social.dashboard import buckets, changes, dashboard
 
 router = Router(prefix="/api/v1/social/analytics", tags=["Social analytics"])
 
@@ -72,49 +74,6 @@ Metrics = Annotated[
     list[Annotated[Metric, BeforeValidator(_short)]] | None,
     Query(description="The figures of each point in engagement_trends; all by default"),
 ]
-
-
-@dataclass
-class Sums:
-    """Figures of some events, added up. `tone` is in ten-thousandths, over `rated` comments."""
-
-    posts: int = 0
-    impressions: int = 0
-    reach: int = 0
-    views: int = 0
-    likes: int = 0
-    shares: int = 0
-    comments: int = 0
-    rated: int = 0
-    tone: int = 0
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + int(row[each.name]))
-
-    @property
-    def engagement(self) -> int:
-        return self.likes + self.shares + self.comments
-
-    @property
-    def rate(self) -> float:
-        """Engagement per impression, 0 to 1."""
-        return rate(self.engagement, self.impressions)
-
-    @property
-    def sentiment(self) -> float | None:
-        """The mean of the comments that have come in, -1 to 1; None without any."""
-        return round(self.tone / TONE / self.rated, 4) if self.rated else None
-
-
-def rate(engagement: int, impressions: int) -> float:
-    """Networks correct their counts, also downwards: a rate stays one all the same."""
-    return round(min(max(engagement / impressions, 0.0), 1.0), 4) if impressions > 0 else 0.0
-
-
-def growth(now: int, before: int) -> float | None:
-    """The change as a fraction of what was before; None when there was nothing to compare with."""
-    return round((now - before) / before, 4) if before > 0 else None
 
 
 class SocialAnalyticsSummary(BaseModel):
@@ -199,8 +158,8 @@ AtCache = Annotated[Cache, Depends(_kept)]
 async def read_analytics(
     reads: AtReads,
     cache: AtCache,
-    date_from: Moment | None = None,
-    date_to: Moment | None = None,
+    date_from: Instant | None = None,
+    date_to: Instant | None = None,
     platforms: Platforms = None,
     metrics: Metrics = None,
     group_by: GroupBy = GroupBy.DAY,

@@ -25,6 +25,13 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _instant(instant: datetime) -> datetime:
+    """UTC, and far enough from the ends of the calendar to reckon with."""
+    if not 1000 <= instant.year <= 9000:
+        raise ValueError("A year from 1000 to 9000")
+    return utc(instant)
+
+
 def _bare(sign: str) -> AfterValidator:
     def strip(text: str) -> str:
         word = text.strip().removeprefix(sign)
@@ -43,7 +50,8 @@ Networks = Annotated[
 WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_web_address)]
 Hashtag = Annotated[str, Field(max_length=150), _bare("#")]
 Mention = Annotated[str, Field(max_length=150), _bare("@")]
-Instant = Annotated[datetime, AfterValidator(utc)]
+Instant = Annotated[datetime, AfterValidator(_instant)]
+"""In UTC; a naive time means UTC."""
 
 
 class CreatePost(Command):

@@ -16,19 +16,12 @@ from application.kernel import ATTEMPTS, Answer, Command, Desk
 from application.screens import ScreenedText
 from application.social.best_times import BestTimes
 from application.social.placement import Frame, Occupied, Place, Wish, place
-from application.social.posts import CreatePost
-from domain.kernel import Aggregate, Conflict, Invalid, PreconditionFailed, now, utc
+from application.social.posts import CreatePost, Instant
+from domain.kernel import Aggregate, Conflict, Invalid, PreconditionFailed, now
 from domain.social.posts import Post, PostStatus
 from domain.social.schedules import Calendar, Frequency, Schedule, Slot, Strategy, Taken
 
 M = TypeVar("M", bound=BaseModel)
-
-
-def _moment(instant: datetime) -> datetime:
-    """UTC, and far enough from the ends of the calendar to reckon with."""
-    if not 1000 <= instant.year <= 9000:
-        raise ValueError("A year from 1000 to 9000")
-    return utc(instant)
 
 
 @cache
@@ -42,8 +35,6 @@ def _known(name: str) -> str:
     return name
 
 
-Moment = Annotated[datetime, AfterValidator(_moment)]
-"""An instant; a naive time means UTC."""
 TimeZone = Annotated[str, AfterValidator(_known)]
 
 
@@ -57,8 +48,8 @@ class ScheduleRequest(Command):
     posts: Annotated[list[CreatePost], Field(min_length=1, max_length=50)]
     optimization_strategy: Strategy = Strategy.AI_OPTIMAL
     timezone: TimeZone = "UTC"
-    date_range_start: Moment
-    date_range_end: Moment
+    date_range_start: Instant
+    date_range_end: Instant
     frequency: Frequency = Frequency.DAILY
 
     @field_validator("date_range_end")
@@ -74,7 +65,7 @@ class MoveRequest(Command):
     """Have a schedule begin at another instant; what has not gone out moves with it, by as much on
     the clocks of its time zone."""
 
-    date_range_start: Moment
+    date_range_start: Instant
 
 
 class CancelRequest(Command):

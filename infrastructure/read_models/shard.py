@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -97,11 +97,11 @@ def load(task: Task, report: Report) -> dict[str, str]:
     with (
         _connection(task, "read") as source,
         _connection(task, "write") as target,
-        # Whatever ends the loop also ends the COPY that is under way, or `source` would wait for it.
+        # Whatever ends the loop has to end the COPY under way, or `source` would wait for it.
         closing(_history(source, model, task, report)) as history,
     ):
         size = 0
-        for count, stored in enumerate(history, 1):
+        for count, stored in enumerate(_opened(target, history), 1):
             watch.stream = stored.stream_id
             try:
                 event = decoded(stored)
@@ -142,7 +142,7 @@ _TYPES = ["int8", "uuid", "int8", "text", "text", "bytea", "timestamptz"]
 
 def _history(
     source: Connection[Any], model: ReadModel, task: Task, report: Report
-) -> Iterator[StoredEvent]:
+) -> Generator[StoredEvent, None, None]:
     for since in range(0, task.upto, STRIDE):
         upto = min(since + STRIDE, task.upto)
         query = _HISTORY.format(

@@ -27,7 +27,8 @@ from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.read_models import registry
 from infrastructure.read_models.rebuild import rebuild
 from projections.kernel import Query
-from projections.social.analytics import Analytics, changes, dashboard, learned
+from projections.social.analytics import Analytics
+from projections.social.dashboard import changes, dashboard, learned
 from projections.social.posts import Posts
 
 LARGE = int(os.environ.get("BENCH_EVENTS", 1_000_000))

@@ -14,6 +14,7 @@ from infrastructure.read_models import registry, shard, workers
 from infrastructure.read_models.progress import Progress
 from infrastructure.read_models.reading import reading
 from infrastructure.read_models.rebuild import (
+    RebuildFailed,
     RebuildRefused,
     rebuild,
 )
@@ -148,12 +149,43 @@ class Mixed(ReadModel):
                 rows(self.tables[0])[self.elsewhere].add(deposits=1)
 
 
+class Picky(Deposits):
+    """Cannot stand one of the accounts."""
+
+    name = "picky"
+    tables = (Table("picky", columns={"owner": str}),)
+    events = (Account.Opened,)
+
+    def project(self, event: DomainEvent, rows: Rows) -> None:
+        match event:
+            case Account.Opened(owner="owner 500"):
+                raise LookupError(event.owner)
+
+
 @pytest.mark.parametrize("model", [Latest(), Counted(), Mixed()])
 def test_what_cannot_be_shared_is_built_by_one_worker(database_url, model):
     write(database_url, opened(60))
     asyncio.run(rebuild(database_url, model, processes=3))
-    asyncio.run(one_by_one(database_url, [model]))
-    with administering(database_url) as admin:
+    compare_with_one_by_one(database_url, model)
+
+
+def test_workers_that_are_processes_find_it_out_in_the_midst_of_reading(database_url, monkeypatch):
+    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0)
+    write(database_url, opened(2000))
+
+    async def build() -> None:
+        async with asyncio.timeout(20):
+            await rebuild(database_url, Latest())
+            with pytest.raises(RebuildFailed, match=r"position 1001, .*LookupError"):
+                await rebuild(database_url, Picky())
+
+    asyncio.run(build())
+    compare_with_one_by_one(database_url, Latest())
+
+
+def compare_with_one_by_one(url: str, model: ReadModel) -> None:
+    asyncio.run(one_by_one(url, [model]))
+    with administering(url) as admin:
         live, plain = (contents(admin, model.tables[0], of) for of in ("read", "plain"))
         assert live == plain != b""
         assert builds(admin) == []

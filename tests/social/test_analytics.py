@@ -12,8 +12,8 @@ from hypothesis import given as suppose
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
-from api.social.analytics import Sums
 from application.social.best_times import cell_of, weight
+from application.social.figures import Sums
 from application.social.posts import CreatePost
 from domain.social.connections import Connection
 from domain.social.engagement import Comment, Engagement, Figures, Posted
@@ -24,7 +24,8 @@ from infrastructure.read_models.flush import Prepared, prepared
 from infrastructure.read_models.rebuild import rebuild
 from projections.kernel import Rows
 from projections.social import analytics
-from projections.social.analytics import Analytics, buckets, cover, dashboard
+from projections.social.analytics import Analytics
+from projections.social.dashboard import buckets, cover, dashboard
 from projections.social.posts import Posts
 from projections.social.schedules import Schedules
 from tests.infrastructure.read_side import contents

@@ -165,10 +165,12 @@ def test_bad_input_names_the_field_and_writes_nothing(site, ann, change, field):
 
 def test_refusals_before_the_body(site, ann):
     good = b'{"content": "x", "platforms": ["twitter"]}'
+    half = b'{"content": "\\ud800", "platforms": ["twitter"]}'
     json = {"content-type": "application/json"}
+    reader = f"Bearer {site.token('read_only')}"
     cases = [
         (400, ann.post(POSTS, content=b'{"content": ', headers=json)),
-        (400, ann.post(POSTS, content=b'{"content": "\\ud800", "platforms": ["twitter"]}', headers=json)),
+        (400, ann.post(POSTS, content=half, headers=json)),
         (415, ann.post(POSTS, content=good, headers={"content-type": "text/plain"})),
         (413, ann.post(POSTS, content=b" " * (1024 * 1024 + 1), headers=json)),
         (405, ann.patch(POSTS, json={})),
@@ -176,7 +178,7 @@ def test_refusals_before_the_body(site, ann):
         (401, ann.post(POSTS, json=HELLO, headers={"Authorization": ""})),
         (401, ann.post(POSTS, json=HELLO, headers={"Authorization": "Bearer nonsense"})),
         (401, ann.post(POSTS, content=b"{", headers={**json, "Authorization": "Basic YTpi"})),
-        (403, ann.post(POSTS, content=b"{", headers={**json, "Authorization": f"Bearer {site.token('read_only')}"})),
+        (403, ann.post(POSTS, content=b"{", headers={**json, "Authorization": reader})),
     ]  # fmt: skip
     for status, answer in cases:
         assert (answer.status_code, answer.json()["status"]) == (status, status)

@@ -292,6 +292,8 @@ def test_a_post_that_no_network_allows_is_reported_and_not_planned():
         ({"posts": [{"content": "x", "platforms": []}]}, "posts.0.platforms"),
         ({"posts": [{"content": "x", "platforms": ["twitter"], "scheduled_for": "soon"}]},
          "posts.0.scheduled_for"),
+        ({"posts": [{"content": "x", "platforms": ["twitter"],
+                     "scheduled_for": "0001-01-01T00:00:00+10:00"}]}, "posts.0.scheduled_for"),
         ({"posts": [{"content": "<script>x</script>", "platforms": ["twitter"]}]},
          "posts.0.content"),
         ({"optimization_strategy": "lucky"}, "optimization_strategy"),
