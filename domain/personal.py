@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -32,9 +32,13 @@ class Personal:
 
     of: str | Callable[[Any], str]
 
+    @cached_property
+    def _find(self) -> Callable[[Any], Any]:
+        return attrgetter(self.of) if isinstance(self.of, str) else self.of
+
     def subject(self, event: Any) -> str:
         """Whose data `event` holds in this field. Raises `TypeError` when it names nobody."""
-        subject = attrgetter(self.of)(event) if isinstance(self.of, str) else self.of(event)
+        subject = self._find(event)
         if not isinstance(subject, str) or not subject:
             raise TypeError(f"{type(event).__qualname__} holds personal data of nobody")
         return subject
@@ -53,12 +57,9 @@ class PersonalField:
     """One personal field of a kind of events, by its path from the event."""
 
     path: tuple[str, ...]
+    name: str
     personal: Personal
     erased: Any
-
-    @property
-    def name(self) -> str:
-        return ".".join(self.path)
 
 
 @cache
@@ -71,13 +72,23 @@ def personal_fields(kind: type) -> tuple[PersonalField, ...]:
     return tuple(_fields(kind, ()))
 
 
+@cache
+def persons_of(kind: type) -> tuple[tuple[Personal, tuple[PersonalField, ...]], ...]:
+    """The same, by whose they are."""
+    fields: dict[Personal, list[PersonalField]] = {}
+    for each in personal_fields(kind):
+        fields.setdefault(each.personal, []).append(each)
+    return tuple((personal, tuple(of)) for personal, of in fields.items())
+
+
 def _fields(kind: type, path: tuple[str, ...]) -> Iterator[PersonalField]:
     hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         hint, here = hints[field.name], (*path, field.name)
         marks = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Personal)]
         if marks:
-            yield PersonalField(here, marks[0], erased_form(hint, ".".join(here)))
+            name = ".".join(here)
+            yield PersonalField(here, name, marks[0], erased_form(hint, name))
             continue
         for each in _variants(hint):
             if dataclasses.is_dataclass(each):

@@ -130,17 +130,27 @@ class Row:
 class TableRows:
     """The rows of one table for the tenant of the event at hand."""
 
-    __slots__ = ("pending", "rows", "table")
+    __slots__ = ("_last", "pending", "rows", "table")
 
     def __init__(self, table: Table, rows: "Rows") -> None:
         self.table = table
         self.rows = rows
         self.pending: dict[Key, Row] = {}
+        self._last: tuple[Any, str, Row] | None = None
 
     def __getitem__(self, key: Any) -> Row:
         """The row of this key; columns of a longer key are separated by commas."""
-        full = (self.rows.tenant, *key) if type(key) is tuple else (self.rows.tenant, key)
-        return self.pending.get(full) or self._first(full)
+        tenant, last = self.rows.tenant, self._last
+        if last is not None and last[0] is key and last[1] == tenant:
+            return last[2]  # one event often speaks of one row several times
+        full = (tenant, *key) if type(key) is tuple else (tenant, key)
+        row = self.pending.get(full) or self._first(full)
+        self._last = key, tenant, row
+        return row
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.pending, self._last = {}, None
 
     def _first(self, key: Key) -> Row:
         exact = _checked(self.table, key)
@@ -206,7 +216,7 @@ class Rows:
         for table in self._open.values():
             if table.pending:
                 self._done.append(list(table.pending.values()))
-                table.pending = {}
+                table.clear()
 
 
 def _checked(table: Table, key: Key) -> Key:

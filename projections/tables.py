@@ -137,8 +137,8 @@ class Table:
     that follows CREATE INDEX ON the table. `personal` names, for each column of personal data, the
     column (`UUID | None`) that holds whose it is, as `event.persons` tells: when that person is
     erased the engine blanks the column, to what a rebuild would put there. `raw` adds columns that
-    the database computes, name to DDL. `walled=False` leaves off row-level security, behind which PostgreSQL will not use an
-    index for text search or similarity.
+    the database computes, name to DDL. `walled=False` leaves off row-level security, behind which
+    PostgreSQL will not use an index for text search or similarity.
     """
 
     name: str

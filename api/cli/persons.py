@@ -44,8 +44,9 @@ async def _erase(settings: Settings, tenant: str, subject: str) -> Any:
         try:
             return await eraser.erase(tenant, subject, OPERATOR)
         finally:
-            projecting.cancel()
-            await asyncio.gather(projecting, return_exceptions=True)
+            while not projecting.done():  # a lost connection at that moment can swallow one
+                projecting.cancel()
+                await asyncio.wait([projecting], timeout=1)
 
 
 @keys.command("rotate")

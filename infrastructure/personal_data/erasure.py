@@ -57,8 +57,8 @@ CHUNK = 500
 
 _KEY = "SELECT id, tenant, wrapping, wrapped FROM vault.keys WHERE tenant = %s AND subject = %s"
 
-_ABOUT = codec.SELECT + (
-    " WHERE tenant = %s AND substring(state FROM 1 FOR 11) = %s"
+_ABOUT = (
+    f"{codec.SELECT} WHERE tenant = %s AND substring(state FROM 1 FOR 11) = %s"
     " AND position(%s IN state) > 0 ORDER BY position"
 )
 

@@ -60,6 +60,10 @@ class Keyring:
         """Whether keys may be used without another look."""
         return monotonic() < self._looked + LEASE
 
+    def at_hand(self, id: UUID | None) -> PersonKey | None:
+        """A key that may be used while the keyring is `fresh`."""
+        return self._held.get(id) if id is not None else None
+
     def held(self, ids: Iterable[UUID]) -> tuple[dict[UUID, PersonKey], list[UUID] | None]:
         """What may be used now of these keys, and which ones to ask for with a look; None when no
         look is needed. Those of erased persons are in neither."""

@@ -77,16 +77,17 @@ class Persons:
         Raises `KeyUnusable`, and what the database raises.
         """
         wanted = {subject for event in events for subject in subjects(event)}
-        ids = {self._known[s]: s for s in wanted if s in self._known}
-        held, _ = self.ring.held(ids)
-        # Once in a lease everybody is asked for again, and the first of them has a look.
-        keys = {ids[id]: key for id, key in held.items()} if self.ring.fresh else {}
-        missing = wanted - keys.keys()
-        if missing:
-            futures = {subject: self._ask(subject) for subject in missing}
-            await asyncio.wait(futures.values())  # not gather: others wait for the same ones
-            keys |= {subject: future.result() for subject, future in futures.items()}
-        return keys
+        ring = self.ring
+        keys: dict[Subject, PersonKey] = {}
+        if ring.fresh:  # else everybody is asked for again, and the first of them has a look
+            for subject in wanted:
+                if key := ring.at_hand(self._known.get(subject)):
+                    keys[subject] = key
+        if len(keys) == len(wanted):
+            return keys
+        futures = {subject: self._ask(subject) for subject in wanted - keys.keys()}
+        await asyncio.wait(futures.values())  # not gather: others wait for the same ones
+        return keys | {subject: future.result() for subject, future in futures.items()}
 
     async def hash_of(self, tenant: str, kind: str, value: str) -> bytes:
         """`lookup_hash` with the key of this database; it outlives a change of ENCRYPTION_KEY."""
@@ -106,7 +107,6 @@ class Persons:
     async def _look_up(self) -> None:
         while self._asked:
             some = dict(list(self._asked.items())[:AT_ONCE])
-            began = monotonic()
             try:
                 found = await self._found(list(some))
             except BaseException as error:
@@ -119,10 +119,9 @@ class Persons:
                 continue
             if len(self._known) + len(found) > MOST:
                 self._known.clear()
-            for subject, future in some.items():
-                del self._asked[subject]
-                self._known[subject] = found[subject].id
-                future.set_result(found[subject])
+            for subject, key in found.items():  # who was erased in this moment is asked for again
+                self._known[subject] = key.id
+                self._asked.pop(subject).set_result(key)
 
     async def _found(self, wanted: Sequence[Subject]) -> dict[Subject, PersonKey]:
         hashes = {(s[0], await self.hash_of(s[0], "subject", s[1])): s for s in wanted}

@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.kernel import DomainEvent
-from domain.personal import personal_fields
+from domain.personal import PersonalField, persons_of
 
 SEALED = b'{"_sealed":'
 """How a state with personal data begins; no event has a field of that name."""
@@ -40,6 +40,10 @@ class PersonKey:
 
     id: UUID
     cipher: AESGCM = field(repr=False)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", str(self.id))
 
 
 Keys = Mapping[tuple[str, str], PersonKey]
@@ -68,40 +72,44 @@ class Place:
 
     def bound(self, fields: Sequence[str]) -> bytes:
         """What the data of these fields is bound to. None of it can hold a NUL."""
-        parts = (self.tenant, str(self.stream_id), str(self.version), self.topic, *fields)
-        return "\0".join(parts).encode()
+        named = "\0".join((self.topic, *fields))
+        return f"{self.tenant}\0{self.stream_id.hex}\0{self.version}\0{named}".encode()
 
 
 def subjects(event: DomainEvent) -> set[tuple[str, str]]:
     """Tenant and subject of everybody whose data `event` holds."""
-    return {(event.tenant, each.personal.subject(event)) for each in personal_fields(type(event))}
+    return {(event.tenant, personal.subject(event)) for personal, _ in persons_of(type(event))}
 
 
 def seal(event: DomainEvent, stored: bytes, keys: Keys | None) -> bytes:
     """The state `stored` of `event` with its personal data sealed. Raises `TypeError` when the
     key of one of its persons is not given."""
     state = _decode(stored)
-    taken: dict[str, tuple[list[str], list[Any]]] = {}
-    for each in personal_fields(type(event)):
-        owner = _owner(state, each.path)
-        if owner is None or owner.get(each.path[-1]) is None:
-            continue
-        fields, values = taken.setdefault(each.personal.subject(event), ([], []))
-        fields.append(each.name)
-        values.append(owner[each.path[-1]])
-        owner[each.path[-1]] = each.erased
-    if not taken:
-        return stored
     place = Place(event.TOPIC, event.originator_id, event.originator_version, event.tenant)
     sealed = []
-    for subject, (fields, values) in taken.items():
-        key = (keys or {}).get((event.tenant, subject))
+    for personal, fields in persons_of(type(event)):
+        names, values = _taken(state, fields)
+        if not names:
+            continue
+        key = keys.get((event.tenant, personal.subject(event))) if keys else None
         if key is None:
             raise TypeError(f"{event.TOPIC} holds personal data, and its person's key is not here")
         nonce = os.urandom(NONCE)
-        data = nonce + key.cipher.encrypt(nonce, _encode(values), place.bound(fields))
-        sealed.append((str(key.id), fields, b64encode(data).decode()))
-    return _encode({"_sealed": sealed, **state})
+        data = nonce + key.cipher.encrypt(nonce, _encode(values), place.bound(names))
+        sealed.append((key.name, names, b64encode(data).decode()))
+    return _encode({"_sealed": sealed, **state}) if sealed else stored
+
+
+def _taken(state: dict[str, Any], fields: Sequence[PersonalField]) -> tuple[list[str], list[Any]]:
+    """Names and values of one person's fields, which hold their erased form from now on."""
+    names, values = [], []
+    for each in fields:
+        owner, last = _owner(state, each.path), each.path[-1]
+        if owner is not None and owner.get(last) is not None:
+            names.append(each.name)
+            values.append(owner[last])
+            owner[last] = each.erased
+    return names, values
 
 
 class SealedState:

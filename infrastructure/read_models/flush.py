@@ -3,6 +3,7 @@
 Values travel as JSON and are read by the database with the types of their columns: of the forms
 that were measured it takes the least time on both sides.
 """
+# ruff: noqa: S608 - names of tables and columns are checked when they are declared
 
 from __future__ import annotations
 

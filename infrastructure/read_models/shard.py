@@ -1,7 +1,7 @@
 """The load of a rebuild, and what one worker does of it.
 
-A worker reads the whole history by COPY, leaves out the streams that are not of its shard, folds
-the others in memory as far as there is room, and writes new rows by COPY and the rest in sets.
+A worker reads the whole history, leaves out the streams that are not of its shard, folds the
+others in memory as far as there is room, and writes new rows by COPY and the rest in sets.
 
 As a program it takes its task as a line of JSON on standard input, and reports on standard
 output, a line of JSON each. It ends when its standard input does: with whoever started it.
@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 import psycopg
 from psycopg import Connection, sql
+from psycopg.rows import tuple_row
 
 from infrastructure import database
 from infrastructure.event_log.codec import StoredEvent, decoded
@@ -38,7 +39,9 @@ from projections.rows import Fate, Statement
 from projections.tables import Column
 
 STRIDE = 50_000
-"""Positions read by one COPY: a statement that lasted would hold back the vacuum."""
+"""Positions read by one statement: one that lasted would hold back the vacuum."""
+CHUNK = 200
+"""Events taken from the connection at once."""
 ROWS = 60_000
 """Folded rows kept in memory, and"""
 BYTES = 48 * 1024 * 1024
@@ -97,7 +100,7 @@ def load(task: Task, report: Report) -> dict[str, str]:
     with (
         _connection(task, "read") as source,
         _connection(task, "write") as target,
-        # Whatever ends the loop has to end the COPY under way, or `source` would wait for it.
+        # Whatever ends the loop has to end the statement under way, or `source` waits for it.
         closing(_history(source, model, task, report)) as history,
     ):
         size = 0
@@ -131,30 +134,22 @@ def _connection(task: Task, role: str) -> Iterator[Connection[Any]]:
         yield connection
 
 
-_HISTORY = sql.SQL(
-    "COPY (SELECT position, stream_id, version, tenant, topic, state, recorded_at FROM log.events"
-    " WHERE position > {since} AND position <= {upto} AND topic = ANY ({topics})"
-    " AND (uuid_hash(stream_id) & 2147483647) % {shards} = {shard} ORDER BY position)"
-    " TO STDOUT (FORMAT BINARY)"
-)
-_TYPES = ["int8", "uuid", "int8", "text", "text", "bytea", "timestamptz"]
+_HISTORY = """
+SELECT position, stream_id, version, tenant, topic, state, recorded_at FROM log.events
+WHERE position > %s AND position <= %s AND topic = ANY (%s)
+  AND (uuid_hash(stream_id) & 2147483647) %% %s = %s ORDER BY position
+"""
 
 
 def _history(
     source: Connection[Any], model: ReadModel, task: Task, report: Report
 ) -> Generator[StoredEvent, None, None]:
+    topics = list(model.interests)
     for since in range(0, task.upto, STRIDE):
         upto = min(since + STRIDE, task.upto)
-        query = _HISTORY.format(
-            since=since,
-            upto=upto,
-            topics=list(model.interests),
-            shards=task.shards,
-            shard=task.shard,
-        )
-        with source.cursor() as cursor, cursor.copy(query) as copy:
-            copy.set_types(_TYPES)
-            for row in copy.rows():
+        span = (since, upto, topics, task.shards, task.shard)
+        with source.cursor(row_factory=tuple_row) as cursor:
+            for row in cursor.stream(_HISTORY, span, binary=True, size=CHUNK):
                 yield StoredEvent(*row)
         report(upto)
 

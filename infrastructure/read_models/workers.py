@@ -95,4 +95,4 @@ async def _in_process(task: Task, report: Callable[[int, int], None]) -> dict[st
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        await process.communicate()  # until it has ended and its pipes are closed

@@ -76,7 +76,7 @@ class Attempts:
             self.in_flight -= 1
         ended = self.clock()
         verdict = judge(answer, delivery.failures, utc_now())
-        lane.note(verdict, ended)
+        lane.note(verdict, began, ended)
         gone = not isinstance(answer, str) and answer.status == GONE
         if gone and not await self.disable(lane, DisabledBecause.GONE):
             verdict = judge("The receiver answered 410.", delivery.failures, utc_now())

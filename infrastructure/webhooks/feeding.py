@@ -28,7 +28,7 @@ JOIN webhooks.queues q ON q.endpoint_id = lane.endpoint_id AND q.owner = %s
 CROSS JOIN LATERAL (
     SELECT * FROM webhooks.deliveries d
     WHERE d.endpoint_id = lane.endpoint_id AND d.due <= clock_timestamp()
-        AND d.id <> ALL (%s::uuid[])
+        AND d.id NOT IN (SELECT unnest(%s::uuid[]))
     ORDER BY d.due LIMIT lane.room
 ) AS d
 """

@@ -92,7 +92,7 @@ class Lane:
         """When this process disabled the endpoint: it is kept until everybody else knows."""
         self.busy_at = 0.0
         self.paused_until = 0.0
-        self._interval, self._next_slot = 0.0, 0.0
+        self._interval, self._next_slot, self._failed_at = 0.0, 0.0, 0.0
         self._poster: Poster | None = None
         self._signing: Signing | None = None
         self._unusable: str | None = None
@@ -114,7 +114,8 @@ class Lane:
     ) -> None:
         """Take in the endpoint's configuration; what cannot be used fails each delivery."""
         self.close()
-        self.tenant, self._unusable = row["tenant"], None
+        self._poster = self._signing = self._unusable = None
+        self.tenant = row["tenant"]
         self._interval = 1.0 / row["rate_limit"] if row["rate_limit"] else 0.0
         kept = {UUID(id): b64decode(text) for id, text in (row["sealed"] or {}).items()}
         try:
@@ -177,15 +178,20 @@ class Lane:
             self._next_slot = max(self._next_slot, now) + self._interval
         return self.waiting.popleft()
 
-    def note(self, verdict: Verdict, now: float) -> None:
-        """Learn from the outcome of an attempt: the dead are tried rarely, one at a time."""
+    def note(self, verdict: Verdict, began: float, now: float) -> None:
+        """Learn from the outcome of an attempt: the dead are tried rarely, one at a time.
+
+        Failures side by side count as one: they tell of one moment.
+        """
         self.in_flight -= 1
         self.busy_at = now
         if verdict.state is State.DELIVERED:
             self.failures_in_a_row = 0
             self.concurrency = min(self.concurrency * 2, CONCURRENCY)
             return
-        self.failures_in_a_row += 1
+        if began >= self._failed_at:
+            self.failures_in_a_row += 1
+            self._failed_at = now
         self.concurrency = max(self.concurrency // 2, 1)
         pause = max(verdict.pause, probe_pause(self.failures_in_a_row))
         self.paused_until = max(self.paused_until, now + pause)
@@ -200,7 +206,6 @@ class Lane:
             self._poster.close_idle(older_than)
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections; those in use when their answer has come."""
         if self._poster is not None:
             self._poster.close()
-        self._poster = self._signing = None

@@ -179,6 +179,7 @@ class Poster:
         self._guard, self._context, self._seconds = guard, context, seconds
         self._port = self._url.port or (443 if self._url.scheme == "https" else 80)
         self._idle: list[_Connection] = []
+        self._closed = False
         lines = [
             b"POST %b HTTP/1.1" % self._url.raw_path,
             b"host: %b" % self._url.netloc,
@@ -216,7 +217,8 @@ class Poster:
             self._idle.pop(0).close()
 
     def close(self) -> None:
-        """Close every connection that is not in use."""
+        """Close every connection; those in use when their answer has come."""
+        self._closed = True
         for connection in self._idle:
             connection.close()
         self._idle.clear()
@@ -233,7 +235,9 @@ class Poster:
         except asyncio.CancelledError:
             connection.close()
             raise
-        if connection.reusable:
+        if self._closed:
+            connection.close()
+        elif connection.reusable:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
         return reply

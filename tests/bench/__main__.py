@@ -10,13 +10,14 @@ import random
 import sys
 from collections.abc import Callable
 
-from tests.bench import analytics, http, ledger, log, projections, report
+from tests.bench import analytics, http, ledger, log, personal, projections, report
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "log": log.run,
     "projections": projections.run,
     "http": http.run,
     "ledger": ledger.run,
+    "personal": personal.run,
     "analytics": analytics.run,
 }
 

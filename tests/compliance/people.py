@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -181,9 +180,9 @@ async def projector(url: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # a lost connection at that very moment can swallow one
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
 
 
 async def caught_up(url: str) -> None:

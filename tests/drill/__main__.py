@@ -20,7 +20,7 @@ from tests.drill.workers import HOT
 from tests.event_log.rooms import Counter, somebody
 from tests.rooms import append
 
-SETTLING = 2.0
+SETTLING = 1.0
 """Seconds for the readers after the last event."""
 
 

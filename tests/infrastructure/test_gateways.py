@@ -397,6 +397,19 @@ def test_a_second_answer_is_never_taken_for_the_answer_to_the_next_request() -> 
     asyncio.run(scenario())
 
 
+def test_a_second_answer_in_a_packet_of_its_own_is_not_taken_either() -> None:
+    """It may lie in the transport's queue, neither read by HTTP nor waiting in the socket."""
+
+    async def scenario() -> None:
+        for _ in range(20):
+            service = Service((status(201, "Content-Length: 0"), OK[:-2] + b"!!"), OK)
+            async with running(service) as port, gateway() as client:
+                assert (await client.request("POST", url(port))).status == 201
+                assert (await client.request("POST", url(port))).body == b"ok"
+
+    asyncio.run(scenario())
+
+
 def test_a_second_answer_that_comes_later_is_not_taken_either() -> None:
     async def scenario() -> None:
         service = Service((OK, Service.HANG, OK[:-2] + b"!!"), OK)

@@ -279,7 +279,7 @@ def test_a_post_that_nobody_takes_says_that_it_failed() -> None:
 
 def test_no_published_payload_has_been_broken() -> None:
     assert breaks(stored(), published()) == []
-    if stored() != published():
+    if breaks(published(), stored()):
         warnings.warn(
             f"{SNAPSHOT.name} lacks what is new: python -m tests.webhooks.compatibility",
             stacklevel=1,

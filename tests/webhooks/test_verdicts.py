@@ -114,13 +114,18 @@ def test_so_many_at_once_and_fewer_after_failures() -> None:
     it = lane()
     assert taken(it, 0.0) == CONCURRENCY
     for _ in range(CONCURRENCY):
-        it.note(BAD, 0.0)
-    assert it.concurrency == 1
-    assert it.paused_until == 60.0
-    assert taken(it, 61.0) == 1
-    it.note(GOOD, 61.0)
+        it.note(BAD, 0.0, 1.0)
+    assert (it.concurrency, it.failures_in_a_row) == (1, 1), "side by side they count as one"
+    for second in range(1, 20):
+        now = max(it.paused_until, float(second))
+        assert taken(it, now) == 1
+        it.note(BAD, now, now)
+    assert it.failures_in_a_row == 20
+    assert it.paused_until == now + 60
+    assert taken(it, now + 60) == 1
+    it.note(GOOD, now + 60, now + 60)
     assert it.failures_in_a_row == 0
-    assert taken(it, 61.0) == 2
+    assert taken(it, now + 60) == 2
 
 
 def test_a_rate_is_kept_over_any_second() -> None:
@@ -129,7 +134,7 @@ def test_a_rate_is_kept_over_any_second() -> None:
         now = tick / 1000
         for _ in range(taken(it, now)):
             begun.append(now)
-            it.note(GOOD, now)
+            it.note(GOOD, now, now)
     assert 49 <= len(begun) <= 52
     most = max(sum(start <= each < start + 1 for each in begun) for start in begun)
     assert most <= 11
