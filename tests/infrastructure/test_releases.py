@@ -101,7 +101,7 @@ def _columns(admin: psycopg.Connection) -> int:
 def test_an_older_release_takes_a_read_model_back_when_nobody_knows_the_newer(
     database_url, monkeypatch
 ):
-    monkeypatch.setattr("infrastructure.read_models.sharing.ABANDONED", 2.5)
+    monkeypatch.setattr("infrastructure.read_models.sharing.ABANDONED", 1.5)
 
     async def go_back():
         async with projecting(database_url, [Wider()]):
@@ -109,7 +109,7 @@ def test_an_older_release_takes_a_read_model_back_when_nobody_knows_the_newer(
             write(database_url, opened(5))
             await caught_up(database_url, [Wider()])
             async with projecting(database_url, [Accounts()]):
-                await asyncio.sleep(3)
+                await asyncio.sleep(2)
                 assert (await status(database_url))["accounts"].version == 2
         async with projecting(database_url, [Accounts()]):
             return await caught_up(database_url, [Accounts()])
