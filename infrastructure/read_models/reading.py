@@ -182,7 +182,7 @@ class _ConnectionLost(Exception):
 
 
 async def _pipelined(
-    connection: AsyncConnection[Any], query: Query[T], before: dict[str, Any]
+    connection: AsyncConnection[Any], query: Query[T], before: dict[str, Any], *, last: bool = False
 ) -> tuple[int, int | None, list[T]]:
     kind: Any = query.into
     factory: Any = _FACTORIES.get(kind) or class_row(kind)
@@ -196,8 +196,11 @@ async def _pipelined(
                 query.sql.encode(), {**query.params, "tenant": before["tenant"]}, prepare=True
             )
     except (errors.UndefinedTable, errors.UndefinedColumn):
-        if await _of_this_release(connection, query):
+        if last:
             raise
+        if await _of_this_release(connection, query):
+            # They may have come into place since the query failed: ask once more to know.
+            return await _pipelined(connection, query, before, last=True)
         return before["at_least"], None, []
     needed, reached, *_ = await first.fetchone() or (0, None)
     return needed, reached, await second.fetchall()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 import redis
@@ -315,12 +316,23 @@ def test_an_empty_lock_file_of_a_crashed_machine_is_no_obstacle(
 
 
 @pytest.mark.slow
+def running_below(place: Path) -> list[psutil.Process]:
+    """Processes that name the place in their command."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(place) in part for part in process.info["cmdline"] or ())
+        and process.pid != os.getpid()
+    ]
+
+
 def test_a_killed_first_start_leaves_no_half_made_data(place: Path) -> None:
     starter = python(HOLD_POSTGRES, place)
     eventually(lambda: list(place.glob("initdb-*/base")))
     starter.kill()
     starter.communicate()
     assert not (place / "data").exists()
+    eventually(lambda: not running_below(place))  # what it had started is on its way out
 
     server = EmbeddedPostgres(place, durable=False)
     server.start()
