@@ -11,7 +11,7 @@ from api.errors import add_handlers
 from api.kernel import House, Router
 from api.middleware import Envelope
 from api.specifications import describe
-from api.wiring import ROUTERS
+from api.wiring import READ_MODELS, ROUTERS
 from application.social.connecting import Connecting
 from infrastructure import database, rate_limits
 from infrastructure.audit.recorder import Recorder
@@ -100,6 +100,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             redis=redis,
             limiter=RateLimiter(redis, settings.rate_limit_profile),
             tokens=Tokens(settings.jwt_secret, leeway=0),  # expired means expired
+            models=READ_MODELS,
             audit=audit,
             ledger=Office(settings, log.pool),
             connecting=Connecting(log, accounts),

@@ -34,7 +34,7 @@ from infrastructure.rate_limits import Limit, RateLimiter, limit_key
 from infrastructure.read_models.reading import ReadSide
 from infrastructure.settings import Settings
 from infrastructure.tokens import TokenRefused, Tokens
-from projections.kernel import Query
+from projections.kernel import Query, ReadModel
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Callable[..., Awaitable[Any]])
@@ -107,6 +107,7 @@ class House:
     redis: Redis
     limiter: RateLimiter
     tokens: Tokens
+    models: Sequence[ReadModel]
     audit: Recorder
     ledger: Office
     connecting: Connecting

@@ -2,11 +2,18 @@
 
 import asyncio
 import os
+from contextlib import suppress
 
 import psycopg
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Gauge,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
@@ -54,7 +61,8 @@ async def _database_and_projections(at_home: House) -> dict[str, str]:
     checks: dict[str, str] = {}
     try:
         async with asyncio.timeout(2), at_home.log.pool.connection() as connection:
-            for model in await status(connection):
+            checks = {f"projection {model.name}": "not built yet" for model in at_home.models}
+            for model in await status(connection, at_home.models):
                 fine = model.state == "live" and model.lag <= BOUND
                 checks[f"projection {model.name}"] = (
                     "ok" if fine else f"{model.state}, {model.lag} events behind"
@@ -66,10 +74,27 @@ async def _database_and_projections(at_home: House) -> dict[str, str]:
 
 
 @router.get("/metrics")
-async def metrics_() -> Response:
+async def metrics_(request: Request) -> Response:
     """Everything measured, in the text format of Prometheus, of all processes of this host."""
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    figures = generate_latest(registry) + generate_latest(await _projections(house(request)))
+    return Response(figures, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _projections(at_home: House) -> CollectorRegistry:
+    """Where the read models stand now; nothing while the database is away."""
+    registry = CollectorRegistry()
+    name = ["projection"]
+    position = Gauge("tidings_projection_position", "Last event folded", name, registry=registry)
+    lag = Gauge("tidings_projection_lag_events", "Events behind the log", name, registry=registry)
+    seconds = Gauge("tidings_projection_lag_seconds", "Age of the oldest", name, registry=registry)
+    with suppress(psycopg.Error, PoolTimeout, OSError):
+        async with asyncio.timeout(2), at_home.log.pool.connection() as connection:
+            for model in await status(connection, at_home.models):
+                position.labels(model.name).set(model.position)
+                lag.labels(model.name).set(model.lag)
+                seconds.labels(model.name).set(model.lag_seconds)
+    return registry

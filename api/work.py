@@ -16,6 +16,7 @@ from infrastructure.egress import EgressGuard
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off
 from infrastructure.ledger.sealing import sealer
+from infrastructure.metering import metering
 from infrastructure.networks.registry import networks
 from infrastructure.personal_data import keyring
 from infrastructure.personal_data.erasure import FINISH, eraser_of
@@ -85,4 +86,5 @@ async def _jobs(settings: Settings) -> None:
             work_off(app),
             ring(settings.database_url),
             follow(settings.database_url, policies(POLICIES)),
+            follow(settings.database_url, metering()),
         )

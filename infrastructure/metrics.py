@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 http_requests = Counter("http_requests_total", "Requests answered", ["method", "route", "status"])
 http_seconds = Histogram(
@@ -19,16 +19,6 @@ append_seconds = Histogram(
 )
 append_batch_size = Histogram(
     "tidings_append_batch_size", "Commands in one group commit", buckets=(1, 4, 16, 64, 128, 256)
-)
-
-projection_position = Gauge(
-    "tidings_projection_position", "Last event folded", ["projection"], multiprocess_mode="max"
-)
-projection_lag = Gauge(
-    "tidings_projection_lag_events",
-    "Events behind the log",
-    ["projection"],
-    multiprocess_mode="max",
 )
 
 webhook_attempts = Counter("tidings_webhook_attempts_total", "Deliveries tried", ["outcome"])
