@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -120,11 +121,17 @@ async def _usual_body(at: House) -> bytes:
 
 
 async def _bare_httpx(url: str, content: bytes) -> float:
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-    async with httpx.AsyncClient(limits=limits) as client:
+    """One client for each connection: sharing one among all costs httpx three quarters."""
+    context = httpx.create_ssl_context()
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(httpx.AsyncClient(verify=context))
+            for _ in range(CONNECTIONS)
+        ]
+        turn = cycle(clients)
 
         async def post() -> int:
-            return (await client.post(url, content=content, headers=HEADERS)).status_code
+            return (await next(turn).post(url, content=content, headers=HEADERS)).status_code
 
         return await _rate(post, 2000)
 

@@ -175,7 +175,7 @@ def test_a_stretch_with_nothing_in_it_moves_a_reader_on(
 
 def test_it_goes_on_when_its_connections_are_cut(database_url: str) -> None:
     async def go(at: House, stream: Stream) -> None:
-        async with aclosing(stream.read("demo", ALL, None)) as reader:
+        async with aclosing(stream.read("demo", ALL, 0)) as reader:
             following = asyncio.create_task(take(reader, 2))
             await until(lambda: stream._readers)
             await at.post()
