@@ -175,9 +175,10 @@ def test_a_stretch_with_nothing_in_it_moves_a_reader_on(
 
 def test_it_goes_on_when_its_connections_are_cut(database_url: str) -> None:
     async def go(at: House, stream: Stream) -> None:
-        async with aclosing(stream.read("demo", ALL, 0)) as reader:
+        async with aclosing(stream.read("demo", ALL, None)) as reader:
             following = asyncio.create_task(take(reader, 2))
             await until(lambda: stream._readers)
+            await asyncio.sleep(0.3)  # "from now on" begins a moment after it is registered
             await at.post()
             cut = (
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
