@@ -6,9 +6,8 @@ BIN := .venv/bin
 serve: .venv
 	@$(BIN)/tidings serve
 
-# Tests with time limits share the cores with all others: what failed so is tried once more, alone.
 test: .venv
-	$(BIN)/python -m pytest -n auto $(ARGS) || $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: .venv
 	$(BIN)/ruff check .
