@@ -143,13 +143,15 @@ class Stream:
                 self._following.clear()
 
     async def _follow(self) -> None:
-        self.position = 0
         while True:
             try:
                 async with await database.connect(self.url, "webhooks-stream") as connection:
                     await connection.execute("LISTEN tidings_log")
-                    self.position = self.position or await head(connection)
-                    self._following.set()
+                    # "From now on" is fixed once: after a lost connection one goes on where one
+                    # was, be it before the first event of the log.
+                    if not self._following.is_set():
+                        self.position = await head(connection)
+                        self._following.set()
                     while True:
                         if not await self._step(connection):
                             async for _ in connection.notifies(timeout=POLL, stop_after=1):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+import psycopg
 import pytest
 
 from api.webhooks.stream import written
@@ -169,6 +170,31 @@ def test_a_stretch_with_nothing_in_it_moves_a_reader_on(
                 (10, ()),
             ]
             assert (await anext(reader)).position == 10, "a sign of life"
+
+    run(database_url, go)
+
+
+def test_a_connection_lost_before_the_first_event_of_the_log_hides_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Stream._step
+    lost: list[bool] = []
+
+    async def loses_its_connection(self: Stream, connection: Any) -> bool:
+        if await streaming.head(connection) > 0 and not lost:
+            lost.append(True)
+            raise psycopg.OperationalError("cut")
+        return await step(self, connection)
+
+    monkeypatch.setattr(Stream, "_step", loses_its_connection)
+
+    async def go(at: House, stream: Stream) -> None:
+        async with aclosing(stream.read("demo", ALL, None)) as reader:
+            following = asyncio.create_task(take(reader, 1))
+            await until(lambda: stream._readers)
+            await at.post()
+            assert await following == [(1, "social.post.created")]
+        assert lost
 
     run(database_url, go)
 
