@@ -30,7 +30,8 @@ from domain.kernel import Invalid, NotFound
 from infrastructure.audit.recorder import Recorder
 from infrastructure.event_log.log import EventLog
 from infrastructure.ledger.office import Office
-from infrastructure.rate_limits import Limit, RateLimiter, limit_key
+from infrastructure.limits import Limit, limit_key
+from infrastructure.rate_limits import RateLimiter
 from infrastructure.read_models.reading import ReadSide
 from infrastructure.settings import Settings
 from infrastructure.tokens import TokenRefused, Tokens

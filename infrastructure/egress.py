@@ -1,5 +1,5 @@
 """The egress guard: where an outgoing request may go, decided when an address is registered and
-again in the very step that opens the connection.
+again in the very step that opens the connection (`infrastructure.guarded_http`).
 
 URLs of tenants (webhooks, media, callbacks) must not reach what only this machine can reach. A URL
 passes three gates: its text (`EgressGuard.check_url`), every address its host name leads to
@@ -11,56 +11,23 @@ act in; TLS still verifies the host name.
 import asyncio
 import re
 import socket
-import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import (
     AddressValueError,
     IPv4Address,
-    IPv4Network,
     IPv6Address,
-    IPv6Network,
     ip_address,
-    ip_network,
 )
 
-import httpcore
 import httpx
 import idna
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from infrastructure.addresses import Address, Network, address_class, embedded_ipv4
+
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 MAX_URL_LENGTH = 2048
-
-# IANA special-purpose address registries (RFC 6890 and updates), with the clouds' metadata services
-# first because some of those lie in public space. The flags of `ipaddress` are not used: they
-# change between Python releases, and those of 3.11 call several of these networks public.
-_CLASSES = {
-    "a cloud metadata address": "169.254.169.254 169.254.170.2 168.63.129.16 100.100.100.200 "
-    "192.0.0.192 fd00:ec2::254 fd20:ce::254",
-    "an unspecified address": "0.0.0.0/8 ::",
-    "a loopback address": "127.0.0.0/8 ::1",
-    "a private address": "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fec0::/10",
-    "a link-local address": "169.254.0.0/16 fe80::/10",
-    "a shared address of a carrier's network": "100.64.0.0/10",
-    "a multicast address": "224.0.0.0/4 ff00::/8",
-    "a documentation address": "192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32 "
-    "3fff::/20",
-    "a benchmarking address": "198.18.0.0/15 2001:2::/48",
-    "a reserved address": "192.0.0.0/24 192.88.99.0/24 240.0.0.0/4 2001::/23 3ffe::/16",
-}
-_SPECIAL: tuple[tuple[Network, str], ...] = tuple(
-    (ip_network(network), name)
-    for name, networks in _CLASSES.items()
-    for network in networks.split()
-)
-# The only part of the IPv6 space that is given out for public use (RFC 4291, RFC 3587).
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
-# Low 32 bits are an IPv4 address: compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052).
-_CARRIES_IPV4_LAST = tuple(map(IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
-_ISATAP_MARKS = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214, section 6.1
 
 # A name below one of these, or of one label, is never public (RFC 6761, 6762, 8375; ICANN keeps
 # `internal` for private use; the others are what private networks commonly use).
@@ -110,60 +77,6 @@ class EgressRefused(Exception):
 
 class NameNotResolved(Exception):
     """The host name has no address now, or the resolver did not answer in time. Not a refusal."""
-
-
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """The networks of `ALLOW_PRIVATE_NETWORKS`: comma-separated CIDRs, IPv4 or IPv6; blank = none.
-
-    Raises `ValueError` with one line that names the setting and the wrong piece.
-    """
-    pieces = [piece.strip() for piece in text.split(",")] if text.strip() else []
-    return tuple(_parse_network(piece) for piece in pieces)
-
-
-def _parse_network(piece: str) -> Network:
-    try:
-        if "%" in piece:
-            raise ValueError("A zone identifier means nothing to another machine.")
-        network = ip_network(piece, strict=False)
-    except ValueError:
-        raise ValueError(
-            f"ALLOW_PRIVATE_NETWORKS: {piece!r} is not a network such as 10.0.0.0/8"
-        ) from None
-    if "/" in piece and ip_address(piece.partition("/")[0]) != network.network_address:
-        raise ValueError(
-            f"ALLOW_PRIVATE_NETWORKS: {piece!r} has bits set beyond its prefix; "
-            f"the network is {network}"
-        )
-    return network
-
-
-def address_class(address: Address) -> str | None:
-    """What keeps an address from being public, as a noun phrase; None for a public one."""
-    if embedded_ipv4(address):
-        return "an IPv6 address that carries an IPv4 address"
-    for network, name in _SPECIAL:
-        if address in network:
-            return name
-    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
-        return "a reserved address"
-    return None
-
-
-def embedded_ipv4(address: Address) -> tuple[IPv4Address, ...]:
-    """The IPv4 addresses that an IPv6 address stands for: mapped, compatible, translated, NAT64
-    (RFC 6052), 6to4 (RFC 3056), Teredo (RFC 4380: server and client) and ISATAP (RFC 5214)."""
-    if isinstance(address, IPv4Address) or int(address) <= 1:
-        return ()
-    if address.ipv4_mapped is not None:
-        return (address.ipv4_mapped,)
-    if address.sixtofour is not None:
-        return (address.sixtofour,)
-    if address.teredo is not None:
-        return address.teredo
-    last = IPv4Address(int(address) & 0xFFFF_FFFF)
-    isatap = (int(address) >> 32 & 0xFFFF_FFFF) in _ISATAP_MARKS
-    return (last,) if isatap or any(address in net for net in _CARRIES_IPV4_LAST) else ()
 
 
 def parse_url(url: str) -> tuple[str, Address | str, int, httpx.URL]:
@@ -383,122 +296,3 @@ class _SystemResolver:
             self._threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         )
         return [str(entry[4][0]) for entry in found]
-
-
-class PinnedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves, checks and connects in one step: the address that was checked is the one used."""
-
-    def __init__(self, guard: EgressGuard) -> None:
-        self._guard = guard
-        self._sockets = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 (the library's interface)
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """A stream to the first address that answers; `timeout` (seconds) covers the look-up too.
-
-        Raises `EgressRefused`, `httpcore.ConnectError`, `httpcore.ConnectTimeout`.
-        """
-        options = list(socket_options or ())
-        try:
-            async with asyncio.timeout(timeout):
-                addresses = await self._guard.resolve(host, port)
-                # An address that never answers must leave time for the ones behind it.
-                share = timeout / len(addresses) if timeout is not None else None
-                for address in addresses[:-1]:
-                    try:
-                        return await self._sockets.connect_tcp(
-                            str(address), port, share, local_address, options
-                        )
-                    except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                        continue
-                return await self._sockets.connect_tcp(
-                    str(addresses[-1]), port, timeout, local_address, options
-                )
-        except NameNotResolved as exc:
-            raise httpcore.ConnectError(str(exc)) from exc
-        except TimeoutError as exc:
-            raise httpcore.ConnectTimeout("The connection was not made in time.") from exc
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 (the library's interface)
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Always raises `EgressRefused`: whatever leaves goes over the network."""
-        raise EgressRefused("Outgoing requests do not go to local sockets.")
-
-    async def sleep(self, seconds: float) -> None:
-        """Part of the backend's interface."""
-        await asyncio.sleep(seconds)
-
-
-class _Connection(httpcore.AsyncHTTPConnection):
-    """A connection that is not used again once the server has said more than it was asked.
-
-    Without this a second answer to one request, already received, would be taken for the answer to
-    the next request (RFC 9112, section 9.2, has the client close such a connection).
-    """
-
-    def has_expired(self) -> bool:
-        """Whether the pool must close this connection; asked before each use."""
-        return super().has_expired() or (self.is_idle() and self._has_unread_bytes())
-
-    def _has_unread_bytes(self) -> bool:
-        protocol = self._connection
-        return isinstance(protocol, httpcore.AsyncHTTP11Connection) and bool(
-            protocol._h11_state.trailing_data[0]
-        )
-
-
-class _Pool(httpcore.AsyncConnectionPool):
-    """Guarded, HTTP/1.1 only: there, what was sent before a failure is known for certain."""
-
-    def __init__(self, guard: EgressGuard, context: ssl.SSLContext, limits: httpx.Limits) -> None:
-        super().__init__(
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-        )
-        self._backend, self._context = PinnedBackend(guard), context
-        self._idle_seconds = limits.keepalive_expiry
-
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        """Called by the pool for every new connection."""
-        return _Connection(
-            origin,
-            ssl_context=self._context,
-            keepalive_expiry=self._idle_seconds,
-            network_backend=self._backend,
-        )
-
-
-class GuardedTransport(httpx.AsyncHTTPTransport):
-    """The one way out: an httpx transport in which every request, redirects included, passes the
-    guard's text check and every connection is opened by `PinnedBackend`.
-
-    Proxies of the environment are not used. `context` replaces the default trust store.
-    """
-
-    def __init__(
-        self,
-        guard: EgressGuard,
-        *,
-        limits: httpx.Limits = httpx.Limits(),
-        context: ssl.SSLContext | None = None,
-    ) -> None:
-        context = context or httpx.create_ssl_context()
-        super().__init__(verify=context)
-        self._guard = guard
-        self._pool = _Pool(guard, context, limits)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends one request; raises `EgressRefused` and httpx's transport errors."""
-        # A redirect may carry a fragment; it is never sent, hence no reason to refuse.
-        request.url = self._guard.check_url(str(request.url.copy_with(fragment=None)))
-        return await super().handle_async_request(request)

@@ -31,7 +31,8 @@ import httpx
 import orjson
 import structlog
 
-from infrastructure.egress import EgressGuard, EgressRefused, GuardedTransport, NameNotResolved
+from infrastructure.egress import EgressGuard, EgressRefused, NameNotResolved
+from infrastructure.guarded_http import GuardedTransport
 
 _log = structlog.get_logger("tidings.gateways")
 

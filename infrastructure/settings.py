@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from domain.social.networks import Network
-from infrastructure.egress import parse_networks
+from infrastructure.addresses import parse_networks
+from infrastructure.limits import PROFILES
 from infrastructure.networks.apps import App, apps_of
-from infrastructure.rate_limits import PROFILES
 
 
 class UnusableSetting(Exception):

@@ -37,6 +37,8 @@ def main() -> None:
     """Entry point of the command."""
     try:
         app()
+    except SystemExit:
+        raise  # how every command ends: no need to read in what the errors below would need
     except KeyboardInterrupt:
         sys.exit(1)
     except house.usage_errors() as error:

@@ -166,7 +166,7 @@ def dry_run(
 
 def _rule(trial: Trial, limits: list[str]) -> Any:
     from application.compliance.rules import LIMITED, RULES, Limits
-    from infrastructure.rate_limits import Limit
+    from infrastructure.limits import Limit
 
     if trial is not Trial.LIMITS:
         return RULES[trial]()

@@ -91,6 +91,7 @@ def at_home() -> Iterator[Settings]:
 
     directory = make_data_dir()
     database_url, redis_url = own_servers(os.environ)
+    load(os.environ, directory, "", "")  # what cannot be used is refused before anything starts
     servers = EmbeddedServers(directory, postgres=database_url is None, valkey=redis_url is None)
     with servers:
         settings = load(

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli.house import DataDir, Refused, make_data_dir, run, say, take_data_dir, usage_errors
-from infrastructure.embedded import EmbeddedServers
 from infrastructure.settings import Settings, load, own_servers
+
+if TYPE_CHECKING:
+    from infrastructure.embedded import EmbeddedServers
 
 BACKGROUND_NICE = 5
 """Background work yields to requests when both want the processor."""
@@ -68,9 +70,12 @@ def work(
 
 
 @contextmanager
-def _servers(directory: Path) -> Iterator[tuple[Settings, list[EmbeddedServers]]]:
+def _servers(directory: Path) -> Iterator[tuple[Settings, list["EmbeddedServers"]]]:
     """The servers, started while the program itself is still being read in."""
     database_url, redis_url = own_servers(os.environ)
+    load(os.environ, directory, "", "")  # what cannot be used is refused before anything starts
+    from infrastructure.embedded import EmbeddedServers
+
     embedded = EmbeddedServers(directory, postgres=database_url is None, valkey=redis_url is None)
     failures: list[BaseException] = []
 

@@ -31,7 +31,8 @@ from application.social.networks import OutcomeUnknown, Publication, Receipt, So
 from domain.kernel import Invalid, NotFound
 from domain.social.connections import Account, Connection, ConnectionStatus
 from domain.social.networks import Network
-from infrastructure.egress import EgressGuard, EgressRefused, parse_networks
+from infrastructure.addresses import parse_networks
+from infrastructure.egress import EgressGuard, EgressRefused
 from infrastructure.event_log.log import EventLog
 from infrastructure.gateways import GatewayClient, GatewayError, GatewayLimits
 from infrastructure.networks.account import CERTAIN_AFTER, ConnectedAccount, UnusableAccount

@@ -27,7 +27,8 @@ import httpx
 import uvloop
 
 from infrastructure import database
-from infrastructure.egress import EgressGuard, parse_networks
+from infrastructure.addresses import parse_networks
+from infrastructure.egress import EgressGuard
 from infrastructure.embedded import EmbeddedServers
 from infrastructure.event_log.codec import SELECT, StoredEvent
 from infrastructure.event_log.committer import Committer

@@ -22,15 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from infrastructure.egress import (
-    EgressGuard,
-    EgressRefused,
-    GuardedTransport,
-    NameNotResolved,
-    PinnedBackend,
-    address_class,
-    parse_networks,
-)
+from infrastructure.addresses import address_class, parse_networks
+from infrastructure.egress import EgressGuard, EgressRefused, NameNotResolved
+from infrastructure.guarded_http import GuardedTransport, PinnedBackend
 
 CORPUS = json.loads((Path(__file__).parent / "corpora" / "egress.json").read_text("utf-8"))
 REFUSED = [(url, because) for because, urls in CORPUS["refused"].items() for url in urls]
@@ -576,5 +570,40 @@ def test_tls_is_verified_for_the_name_and_not_for_the_address(tmp_path: Path) ->
                 await client.get(f"https://127.0.0.1:{port}/")
         assert [line for line in greeter.seen if line.startswith("GET")] == ["GET / HTTP/1.1"]
         assert names == ["hooks.example.com", "other.example.com", None]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("secured", [True, False])
+def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next(
+    tmp_path: Path, secured: bool
+) -> None:
+    server_side, client_side = certificate("hooks.example.com", tmp_path)
+    unasked = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale"
+    answers = iter([b"first", b"right"])
+
+    async def says_more(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + next(answers))
+            if secured:
+                writer.write(unasked)  # a record of its own in the same packet
+            await writer.drain()
+
+    async def scenario() -> None:
+        guard = EgressGuard(LOOPBACK, resolver=answering(["127.0.0.1"]))
+        transport = GuardedTransport(guard, context=client_side)
+        async with (
+            running(says_more, server_side if secured else None) as port,
+            httpx.AsyncClient(transport=transport) as client,
+        ):
+            url = f"http{'s' * secured}://hooks.example.com:{port}/"
+            assert (await client.get(url)).text == "first"
+            if not secured:
+                # What the event loop does with a packet that arrives before reading is paused.
+                (connection,) = transport._pool.connections
+                stream = connection._connection._network_stream._stream
+                stream._protocol.data_received(unasked)
+            assert (await client.get(url)).text == "right"
 
     asyncio.run(scenario())

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from infrastructure.egress import EgressGuard, parse_networks
+from infrastructure.addresses import parse_networks
+from infrastructure.egress import EgressGuard
 from infrastructure.gateways import (
     Cause,
     GatewayClient,

@@ -21,14 +21,8 @@ from structlog.testing import capture_logs
 from domain.identity import Role
 from infrastructure import rate_limits
 from infrastructure.embedded import EmbeddedValkey
-from infrastructure.rate_limits import (
-    UNLIMITED,
-    Allowance,
-    Limit,
-    RateLimiter,
-    connect,
-    limit_key,
-)
+from infrastructure.limits import UNLIMITED, Allowance, Limit, limit_key
+from infrastructure.rate_limits import RateLimiter, connect
 
 HOURLY = Limit(100, 3600)
 NOBODY = "unix:///nonexistent/redis.sock"

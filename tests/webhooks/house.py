@@ -31,7 +31,8 @@ from application.webhooks.endpoints import (
 from domain.social.posts import Post
 from domain.webhooks.endpoints import WebhookEndpoint
 from infrastructure import database
-from infrastructure.egress import EgressGuard, parse_networks
+from infrastructure.addresses import parse_networks
+from infrastructure.egress import EgressGuard
 from infrastructure.event_log.committer import Committer
 from infrastructure.event_log.log import EventLog
 from infrastructure.follower import follow

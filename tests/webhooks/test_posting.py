@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from infrastructure.egress import EgressGuard, EgressRefused, parse_networks
+from infrastructure.addresses import parse_networks
+from infrastructure.egress import EgressGuard, EgressRefused
 from infrastructure.webhooks.posting import KEPT_ANSWER, Poster, Reply, Unanswered
 from tests.webhooks.house import Receiver, receiver
 

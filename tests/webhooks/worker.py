@@ -4,7 +4,8 @@ import asyncio
 import signal
 
 from infrastructure import database
-from infrastructure.egress import EgressGuard, parse_networks
+from infrastructure.addresses import parse_networks
+from infrastructure.egress import EgressGuard
 from infrastructure.event_log.committer import Committer
 from infrastructure.event_log.log import EventLog
 from infrastructure.follower import follow
