@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import psycopg
 import pytest
@@ -14,10 +15,21 @@ HELLO = {"content": "New luxury collection! #Fashion", "platforms": ["instagram"
 PHOTO = {"media_urls": ["https://example.com/photo.jpg"]}
 
 
-@pytest.fixture
-def site(database_url, redis_url, tmp_path):
-    with running(database_url, redis_url, tmp_path) as site:
+tenants = (f"tenant-{n}" for n in count())
+
+
+@pytest.fixture(scope="module")
+def shared(create_database, template, valkey_server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("posts")
+    with running(create_database(template), valkey_server, folder) as site:
         yield site
+
+
+@pytest.fixture
+def site(shared):
+    """The site, and a tenant of this test alone."""
+    shared.tenant = next(tenants)
+    return shared
 
 
 @pytest.fixture
@@ -28,10 +40,10 @@ def ann(site):
 
 def events(site):
     with psycopg.connect(site.settings.database_url) as connection:
-        return [
-            topic
-            for (topic,) in connection.execute("SELECT topic FROM log.events ORDER BY position")
-        ]
+        rows = connection.execute(
+            "SELECT topic FROM log.events WHERE tenant = %s ORDER BY position", [site.tenant]
+        )
+        return [topic for (topic,) in rows]
 
 
 def test_a_post_goes_out_and_everyone_sees_it(site, ann):
