@@ -82,9 +82,8 @@ async def _jobs(settings: Settings) -> None:
             FINISH: eraser_of(settings, log, redis, READ_MODELS).finish,
         }
         app = queue(settings.database_url, work)
-        await asyncio.gather(
-            work_off(app),
-            ring(settings.database_url),
-            follow(settings.database_url, policies(POLICIES)),
-            follow(settings.database_url, metering()),
-        )
+        async with asyncio.TaskGroup() as group:  # what is above ends when all of them have
+            group.create_task(work_off(app), name="jobs")
+            group.create_task(ring(settings.database_url), name="timers")
+            group.create_task(follow(settings.database_url, policies(POLICIES)), name="policies")
+            group.create_task(follow(settings.database_url, metering()), name="metering")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -148,3 +149,15 @@ async def pool(url: str, name: str, *, size: int = 8) -> AsyncIterator[AsyncConn
         open=False,
     ) as opened:
         yield opened
+
+
+async def rest(seconds: float) -> None:
+    """Wait before another try.
+
+    Raises `CancelledError` at once when the caller has been cancelled: a connection that fails
+    while its work is cancelled reports its own failure, and the cancellation would be lost.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    await asyncio.sleep(seconds)

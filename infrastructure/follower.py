@@ -61,7 +61,7 @@ async def follow(url: str, follower: Follower) -> None:
         except Exception as error:
             metrics.follower_failures.labels(follower.name).inc()
             log.error("follower.failed", follower=follower.name, exc_info=error)
-        await asyncio.sleep(pause)
+        await database.rest(pause)
         pause = min(pause * 2, 5.0)
 
 

@@ -103,7 +103,7 @@ async def ring(url: str) -> None:
                         pass
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
             log.warning("timers.interrupted", error=type(error).__name__)
-            await asyncio.sleep(1.0)
+            await database.rest(1.0)
 
 
 async def _ring_once(connection: AsyncConnection[Any]) -> float:

@@ -21,7 +21,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from infrastructure import metrics
+from infrastructure import database, metrics
 
 log = structlog.get_logger()
 
@@ -130,7 +130,7 @@ class Recorder:
                 await self._write()
             except (psycopg.Error, PoolTimeout, OSError) as error:
                 log.warning("audit.interrupted", error=type(error).__name__)
-                await asyncio.sleep(1.0)
+                await database.rest(1.0)
             if self._notes:
                 self._wake.set()
 

@@ -71,7 +71,7 @@ class Sealer:
                 metrics.follower_failures.labels("ledger").inc()
                 log.error("ledger.broken", reason=str(error))
                 pause = 5.0
-            await asyncio.sleep(pause)
+            await database.rest(pause)
             pause = min(pause * 2, 5.0)
 
     async def _stay(self, connection: AsyncConnection[Any]) -> None:

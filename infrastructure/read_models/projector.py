@@ -21,6 +21,7 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
+from infrastructure import database
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.read_models import folding, registry
 from infrastructure.read_models.build import sweep
@@ -84,12 +85,13 @@ class Projector:
         while True:
             began = monotonic()
             try:
-                await self._session(first)
+                # In a task of its own: a group of tasks that fails marks its task as cancelled.
+                await asyncio.create_task(self._session(first), name="projector-session")
             except* (psycopg.Error, OSError) as lost:
                 log.warning("projector.interrupted", errors=[*_names(lost)])
             first = False
             pause = 0.1 if monotonic() - began > 10 else min(pause * 2, 5.0)
-            await asyncio.sleep(pause)
+            await database.rest(pause)
 
     async def _session(self, first: bool) -> None:
         """One connection that folds and holds the locks, one that listens and gives signs of
@@ -223,7 +225,7 @@ class Projector:
                 await asyncio.sleep(BEAT)
             except (RebuildInterrupted, psycopg.Error, OSError) as error:
                 log.warning("projector.build_interrupted", model=name, error=type(error).__name__)
-                await asyncio.sleep(REST)
+                await database.rest(REST)
             except RebuildFailed as error:
                 log.error("projector.build_failed", model=name, **error.account)
                 continue

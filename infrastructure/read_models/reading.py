@@ -67,7 +67,7 @@ class Positions:
                         self.heard(notice.payload)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning("reading.positions_lost", error=type(error).__name__)
-            await asyncio.sleep(pause)
+            await database.rest(pause)
             pause = min(pause * 2, 5.0)
 
     def heard(self, payload: str) -> None:

@@ -34,7 +34,7 @@ async def tidy(url: str) -> None:
                     await asyncio.sleep(EVERY)
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
             log.warning("webhooks.tidying_interrupted", error=type(error).__name__)
-            await asyncio.sleep(5.0)
+            await database.rest(5.0)
 
 
 async def tidy_once(connection: AsyncConnection[Any]) -> None:

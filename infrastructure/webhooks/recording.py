@@ -13,7 +13,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from infrastructure import metrics
+from infrastructure import database, metrics
 from infrastructure.webhooks.lanes import Delivery, Lane
 from infrastructure.webhooks.posting import Reply
 from infrastructure.webhooks.verdicts import GIVE_UP_ON_ENDPOINT, State, Verdict, utc_now
@@ -98,7 +98,7 @@ class Recorder:
                 pause = 0.05
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as e:
                 log.warning("webhooks.recording_interrupted", error=type(e).__name__)
-                await asyncio.sleep(pause)
+                await database.rest(pause)
                 pause = min(pause * 2, 2.0)
 
     async def flush(self) -> None:

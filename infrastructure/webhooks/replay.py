@@ -6,7 +6,6 @@ processes may do this work.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +61,7 @@ async def replay(url: str) -> None:
                             pass
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
             log.warning("replay.interrupted", error=type(error).__name__)
-            await asyncio.sleep(POLL)
+            await database.rest(POLL)
 
 
 async def step(connection: AsyncConnection[Any]) -> bool:

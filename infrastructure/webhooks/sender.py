@@ -270,5 +270,5 @@ async def _again_and_again(step: Callable[[], Awaitable[None]]) -> None:
             pause = 0.1
         except DATABASE_ERRORS as error:
             log.warning("webhooks.interrupted", error=type(error).__name__)
-            await asyncio.sleep(pause)
+            await database.rest(pause)
             pause = min(pause * 2, 5.0)

@@ -158,7 +158,7 @@ class Stream:
                                 pass
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning("stream.interrupted", error=type(error).__name__)
-                await asyncio.sleep(POLL)
+                await database.rest(POLL)
 
     async def _step(self, connection: AsyncConnection[Any]) -> bool:
         """Hand what is new to its readers; True when there may be more at once."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.kernel import DomainEvent
 from infrastructure.read_models import folding, registry
+from infrastructure.read_models.projector import Projector
 from projections.kernel import Rows, Table
 from tests.infrastructure.read_side import (
     STEPS,
@@ -267,3 +268,22 @@ def test_whoever_no_longer_owns_a_read_model_cannot_move_it(database_url):
         with pytest.raises(psycopg.Error) as refused:
             asyncio.run(advance(**stale))
         assert refused.value.sqlstate == "TR001"
+
+
+def test_it_stops_although_its_connection_fails_meanwhile(database_url, monkeypatch):
+    async def fails_when_told_to_stop(self, *_):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise psycopg.OperationalError("another command is already in progress") from None
+
+    async def stop() -> None:
+        async with asyncio.timeout(10):
+            running = asyncio.create_task(Projector(database_url, MODELS).run())
+            await asyncio.sleep(0.5)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+    monkeypatch.setattr(Projector, "_work", fails_when_told_to_stop)
+    asyncio.run(stop())
