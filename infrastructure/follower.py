@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -18,6 +20,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
+from domain.kernel import stored_topics
 from infrastructure import database, metrics
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent
@@ -28,6 +31,10 @@ log = structlog.get_logger()
 POLL = 1.0
 """Seconds after which a follower looks at the log even when nobody woke it."""
 
+PACE = 0.025
+"""Seconds at least between two batches when news comes in a stream: under load one transaction
+then serves many commits, and after a quiet moment nobody waits."""
+
 Handle = Callable[[AsyncConnection[Any], Sequence[StoredEvent]], Awaitable[None]]
 
 
@@ -35,13 +42,20 @@ Handle = Callable[[AsyncConnection[Any], Sequence[StoredEvent]], Awaitable[None]
 class Follower:
     """`handle` gets events in order, on a connection whose transaction also moves the position.
 
-    Only events of `topics` are handed over; the position moves past the others all the same.
+    Only events of `topics` are handed over, and those of old that are read as one of them; the
+    position moves past the others all the same. `pace` is explained at its default.
     """
 
     name: str
     topics: Sequence[str]
     handle: Handle
     batch: int = 500
+    pace: float = PACE
+
+    @cached_property
+    def stored(self) -> list[str]:
+        """The names under which the log holds what this follower wants."""
+        return stored_topics(self.topics)
 
 
 async def follow(url: str, follower: Follower) -> None:
@@ -53,8 +67,10 @@ async def follow(url: str, follower: Follower) -> None:
                 await _own(connection, follower)
                 await connection.execute("LISTEN tidings_log")  # before the first read
                 while True:
+                    began = monotonic()
                     if not await step(connection, follower):
                         await _wait(connection)
+                        await asyncio.sleep(max(0.0, began + follower.pace - monotonic()))
                     pause = 0.1
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
             log.warning("follower.interrupted", follower=follower.name, error=type(error).__name__)
@@ -98,7 +114,7 @@ async def step(connection: AsyncConnection[Any], follower: Follower) -> bool:
         await cursor.execute(
             codec.SELECT + " WHERE position > %s AND position <= %s AND topic = ANY(%s)"
             " ORDER BY position",
-            [position, upto, list(follower.topics)],
+            [position, upto, follower.stored],
         )
         events = [StoredEvent(*each) for each in await cursor.fetchall()]
         if events:

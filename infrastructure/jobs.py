@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import procrastinate
 import psycopg
 import structlog
 from procrastinate.jobs import Job as Queued
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 
 from application.kernel import Job, Policy
 from domain.kernel import DomainEvent
@@ -35,11 +35,12 @@ STALLED = 8.0
 
 RETRY = procrastinate.RetryStrategy(max_attempts=12, exponential_wait=2)
 
+JOBS = "jsonb_to_recordset(%s::jsonb) AS t(due timestamptz, name text, arguments jsonb, lock text)"
+LATER = "INSERT INTO work.timers (due, name, arguments, lock) SELECT t.* FROM {source}"
 DEFER = (
     "SELECT jobs.procrastinate_defer_jobs_v1(ARRAY(SELECT ROW('default', t.name, 0, t.lock, NULL,"
-    " t.arguments, NULL)::jobs.procrastinate_job_to_defer_v1 FROM {source} AS t))"
+    " t.arguments, NULL)::jobs.procrastinate_job_to_defer_v1 FROM {source}))"
 )
-
 
 RING = (
     "WITH rung AS (DELETE FROM work.timers WHERE id IN (SELECT id FROM work.timers"
@@ -54,41 +55,32 @@ async def defer(connection: AsyncConnection[Any], jobs: Sequence[Job]) -> None:
     at_once = [job for job in jobs if job.at is None or job.at <= now]
     later = [job for job in jobs if job.at is not None and job.at > now]
     if at_once:
-        await connection.execute(
-            DEFER.format(source="unnest(%s::text[], %s::text[], %s::jsonb[])").replace(
-                "AS t)", "AS t(name, lock, arguments))"
-            ),
-            (
-                [job.name for job in at_once],
-                [job.lock for job in at_once],
-                [Jsonb(dict(job.arguments)) for job in at_once],
-            ),
-        )
+        await connection.execute(DEFER.format(source=JOBS), (_rows(at_once),))
     if later:
-        await connection.execute(
-            "INSERT INTO work.timers (due, name, arguments, lock) SELECT * FROM"
-            " unnest(%s::timestamptz[], %s::text[], %s::jsonb[], %s::text[])",
-            (
-                [job.at for job in later],
-                [job.name for job in later],
-                [Jsonb(dict(job.arguments)) for job in later],
-                [job.lock for job in later],
-            ),
-        )
+        await connection.execute(LATER.format(source=JOBS), (_rows(later),))
         await connection.execute("SELECT pg_notify('tidings_timers', '')")
+
+
+def _rows(jobs: Sequence[Job]) -> str:
+    """Jobs as JSON: one document is quicker to make and to read than an array for each column."""
+    return orjson.dumps(
+        [
+            {"due": job.at, "name": job.name, "arguments": dict(job.arguments), "lock": job.lock}
+            for job in jobs
+        ]
+    ).decode()
 
 
 def policies(rules: Mapping[type[DomainEvent], Policy]) -> Follower:
     """The follower that turns events into jobs."""
-    by_topic = {kind.TOPIC: rule for kind, rule in rules.items()}
 
     async def handle(connection: AsyncConnection[Any], events: Sequence[StoredEvent]) -> None:
         await defer(
             connection,
-            [job for stored in events for job in by_topic[stored.topic](decoded(stored))],
+            [job for event in map(decoded, events) for job in rules[type(event)](event)],
         )
 
-    return Follower("policies", tuple(by_topic), handle)
+    return Follower("policies", tuple(kind.TOPIC for kind in rules), handle)
 
 
 async def ring(url: str) -> None:
@@ -109,7 +101,7 @@ async def ring(url: str) -> None:
 async def _ring_once(connection: AsyncConnection[Any]) -> float:
     """Defer what is due; seconds until the next timer, at most one."""
     async with connection.transaction():
-        await connection.execute(RING + DEFER.format(source="rung"))
+        await connection.execute(RING + DEFER.format(source="rung AS t"))
         cursor = await connection.execute(
             "SELECT extract(epoch FROM min(due) - clock_timestamp())::float8 FROM work.timers"
         )

@@ -18,7 +18,7 @@ COUNTED = (Post.Drafted, Post.PublishedOn, Post.RefusedBy, Engagement.Grew)
 
 def metering() -> Follower:
     """The follower that counts."""
-    return Follower("metrics", tuple(kind.TOPIC for kind in COUNTED), _count)
+    return Follower("metrics", tuple(kind.TOPIC for kind in COUNTED), _count, pace=0.5)
 
 
 async def _count(connection: AsyncConnection[Any], events: Sequence[StoredEvent]) -> None:

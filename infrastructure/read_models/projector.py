@@ -42,6 +42,9 @@ FENCED = "TR001"
 
 LARGEST, SMALLEST = 2000, 50
 """Events in a batch."""
+PACE = 0.01
+"""Seconds at least between two rounds when news comes in a stream: under load one transaction
+then serves many commits, and after a quiet moment nobody waits."""
 SLOW = 0.25
 """Seconds for a batch, beyond which the next ones become smaller."""
 
@@ -122,6 +125,7 @@ class Projector:
                 looked = monotonic()
                 self._take_note(await shares.divide())
             self._wake.clear()
+            began = monotonic()
             try:
                 busy = await self._round(connection, shares)
             except psycopg.Error as error:
@@ -134,6 +138,7 @@ class Projector:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(BEAT):
                         await self._wake.wait()
+                await asyncio.sleep(max(0.0, began + PACE - monotonic()))
 
     async def _round(self, connection: AsyncConnection[Any], shares: Shares) -> bool:
         """One batch for each group, the foremost first; those behind stop where another is, and

@@ -242,5 +242,5 @@ async def _remove(connection: AsyncConnection[Any], endpoint_id: UUID) -> None:
 
 def fanout() -> Follower:
     """The follower that turns events into deliveries."""
-    topics = stored_topics(CONFIGURATION | BY_TOPIC.keys())
+    topics = tuple(CONFIGURATION | BY_TOPIC.keys())
     return Follower(NAME, topics, FanOut().handle, batch=BATCH)
