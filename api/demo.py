@@ -1,21 +1,27 @@
 """The demonstration tenant: a past to look around in, made through commands only."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+from eventsourcing.persistence import IntegrityError
 from rich.progress import Progress
 
 from api.app import open_log
 from application.kernel import NO_ANSWER, Desk
-from application.social.importing import ImportEngagement, ImportPost
+from application.social.accounts import SANDBOX
+from application.social.importing import ImportEngagement, ImportPost, ImportTrends
 from application.social.networks import Receipt
 from application.social.posts import CreatePost
 from application.social.publishing import BeginEngagement, ReportEngagement, how_posted
+from application.social.trend_watching import Look, NoteLooks, want
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus
+from domain.social.trends import WORLD
 from infrastructure.event_log.log import EventLog
 from infrastructure.networks.sandbox import grown, sandbox_id, sandbox_url
+from infrastructure.networks.sandbox_trends import listed
 from infrastructure.settings import Settings
 
 TENANT = "demo"
@@ -38,6 +44,7 @@ NETWORKS = (
     ["facebook"],
     ["twitter", "linkedin", "facebook"],
 )
+LISTED_HOURS = 48
 LOOKS = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(days=4))
 
 
@@ -67,6 +74,7 @@ async def load(settings: Settings) -> int:
             row = await cursor.fetchone()
         if row and row[0]:
             return 0
+        await _bring_in_trends(log, datetime.now(UTC))
         history = list(_history(datetime.now(UTC)))
         with Progress(transient=True) as progress:
             for past in progress.track(history, description="Posts"):
@@ -96,6 +104,22 @@ async def _bring_in(log: EventLog, past: Past) -> None:
     first, *later = [_report(past.text, outcomes, past.at + age) for age in ages]
     begin = BeginEngagement(post_id=answer.id, report=first)
     await desk.create(ImportEngagement(begin=begin, later=later), lambda _: NO_ANSWER)
+
+
+async def _bring_in_trends(log: EventLog, now: datetime) -> None:
+    """What the networks listed in the last two days; from now on they are looked at. A day on
+    which they have been looked at already stays as it is."""
+    for network in Network:
+        days: dict[date, list[NoteLooks]] = {}
+        for hours in range(LISTED_HOURS, 0, -1):
+            at = now - timedelta(hours=hours)
+            look = NoteLooks(at, SANDBOX, [Look(WORLD, listed(network, WORLD, at))])
+            days.setdefault(at.date(), []).append(look)
+        for looks in days.values():
+            desk = Desk(log, TENANT, ACTOR, correlation_id="demo", follows=False, at=looks[-1].at)
+            with suppress(IntegrityError):
+                await desk.create(ImportTrends(network, looks), lambda _: NO_ANSWER)
+    await want(Desk(log, TENANT, ACTOR, correlation_id="demo", follows=False))
 
 
 def _report(text: str, outcomes: dict[Network, Outcome], at: datetime) -> ReportEngagement:

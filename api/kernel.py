@@ -469,15 +469,16 @@ def inner_id(prefix: str, what: str, text: str) -> UUID:
     raise NotFound(f"There is no such {what}.")
 
 
-def path_id(prefix: str) -> Any:
-    """The id in a path such as `/{post_id}`, as the UUID inside; anything else is not there."""
-    name = f"{prefix}_id"
+def path_id(prefix: str, what: str = "") -> Any:
+    """The id in a path such as `/{post_id}`, as the UUID inside; anything else is not there.
+    `what` is what people call it, where that is not the prefix."""
+    name, what = f"{prefix}_id", what or prefix
 
     async def declared(**given: str) -> UUID:
-        return inner_id(prefix, prefix, given[name])
+        return inner_id(prefix, what, given[name])
 
     async def of_request(request: Request) -> UUID:
-        return inner_id(prefix, prefix, request.path_params[name])
+        return inner_id(prefix, what, request.path_params[name])
 
     # FastAPI learns the parameter from the signature; the route itself asks `of_request`.
     parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=str)

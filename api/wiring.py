@@ -7,22 +7,38 @@ from fastapi import APIRouter
 from api import service, specifications
 from api.compliance import audit, erasures
 from api.social import analytics as social_analytics
+from api.social import brand_voice as social_brand_voice
+from api.social import campaigns as social_campaigns
 from api.social import connections as social_connections
+from api.social import mentions as social_mentions
 from api.social import posts as social_posts
+from api.social import response_templates as social_response_templates
+from api.social import responses as social_responses
 from api.social import schedules as social_schedules
+from api.social import trends as social_trends
 from api.webhooks import deliveries, endpoints, stream
 from application.kernel import Policy
+from application.social.campaigning import Campaigning
 from application.social.connecting import Connecting
+from application.social.mentions import Listener
 from application.social.policies import POLICIES as SOCIAL_POLICIES
 from application.social.publishing import Publishing
+from application.social.responding import Responding
+from application.social.trend_watching import TrendWatching
 from domain.kernel import DomainEvent
 from infrastructure.jobs import Work
 from projections.compliance.audit import AuditTrail
 from projections.kernel import ReadModel
 from projections.social.analytics import Analytics
+from projections.social.brand_voice import BrandVoices
+from projections.social.campaigns import Campaigns
 from projections.social.connections import Connections
+from projections.social.mentions import Mentions
 from projections.social.posts import Posts
+from projections.social.response_templates import ResponseTemplates
+from projections.social.responses import Responses
 from projections.social.schedules import Schedules
+from projections.social.trends import Trends
 from projections.webhooks.endpoints import WebhookEndpoints
 
 ROUTERS: Sequence[APIRouter] = (
@@ -30,6 +46,12 @@ ROUTERS: Sequence[APIRouter] = (
     social_schedules.router,
     social_analytics.router,
     social_connections.router,
+    social_mentions.router,
+    social_campaigns.router,
+    social_responses.router,
+    social_response_templates.router,
+    social_brand_voice.router,
+    social_trends.router,
     endpoints.router,
     deliveries.router,
     stream.router,
@@ -44,6 +66,12 @@ READ_MODELS: Sequence[ReadModel] = (
     Schedules(),
     Analytics(),
     Connections(),
+    Mentions(),
+    Campaigns(),
+    Responses(),
+    ResponseTemplates(),
+    BrandVoices(),
+    Trends(),
     AuditTrail(),
     WebhookEndpoints(),
 )
@@ -51,15 +79,31 @@ READ_MODELS: Sequence[ReadModel] = (
 POLICIES: Mapping[type[DomainEvent], Policy] = {**SOCIAL_POLICIES}
 
 
-def jobs(publishing: Publishing, connecting: Connecting) -> Mapping[str, Work]:
+def jobs(
+    publishing: Publishing,
+    connecting: Connecting,
+    listener: Listener,
+    campaigning: Campaigning,
+    responding: Responding,
+    watching: TrendWatching,
+) -> Mapping[str, Work]:
     """What the queue may hold, by name."""
     return {
         "social.publish_post": publishing.publish_post,
         "social.catch_up": publishing.catch_up,
         "social.settle_post": publishing.settle_post,
         "social.measure_post": publishing.measure_post,
+        "social.post_response": responding.post,
+        "social.settle_response": responding.settle,
         "social.verify_connection": connecting.verify,
         "social.renew_connection": connecting.renew,
         "social.forget_credentials": connecting.forget,
         "social.erase_network_data": connecting.erase,
+        "social.listen": listener.begin,
+        "social.stop_listening": listener.end,
+        "social.want_trends": watching.want,
+        "social.observe_trends": watching.observe,
+        "social.detect_trends": watching.detect,
+        "social.advance_campaign": campaigning.advance,
+        "social.follow_campaign": campaigning.follow,
     }

@@ -8,14 +8,19 @@ from typing import Literal
 
 from api.app import open_log
 from api.wiring import POLICIES, READ_MODELS, jobs
+from application.social.campaigning import Campaigning
 from application.social.connecting import Connecting
+from application.social.mentions import Listener
 from application.social.publishing import Publishing
+from application.social.responding import Responding
+from application.social.trend_watching import TrendWatching
 from infrastructure import rate_limits
-from infrastructure.calendar import Plans
+from infrastructure.campaigns import Campaigns
 from infrastructure.egress import EgressGuard
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off
 from infrastructure.ledger.sealing import sealer
+from infrastructure.listening import Ears, listen
 from infrastructure.metering import metering
 from infrastructure.networks.registry import networks
 from infrastructure.personal_data import keyring
@@ -25,6 +30,7 @@ from infrastructure.read_models.projector import Projector
 from infrastructure.read_models.reading import reading
 from infrastructure.read_models.requested import REBUILD, rebuilding
 from infrastructure.settings import Settings
+from infrastructure.trends import Trends
 from infrastructure.webhooks.background import deliver
 from infrastructure.webhooks.signing import Vault
 
@@ -65,7 +71,7 @@ async def _projections(settings: Settings) -> None:
 
 async def _webhooks(settings: Settings) -> None:
     async with open_log(settings, "webhooks") as log:
-        vault, guard = Vault(settings.encryption_key), EgressGuard(settings.private_networks)
+        vault, guard = Vault(*settings.webhook_secret_keys), EgressGuard(settings.private_networks)
         await deliver(settings.database_url, log, vault, guard)
 
 
@@ -75,9 +81,19 @@ async def _jobs(settings: Settings) -> None:
         accounts = await stack.enter_async_context(networks(settings, log))
         reads = await stack.enter_async_context(reading(settings.database_url, log.pool))
         redis = await stack.enter_async_context(rate_limits.connect(settings.redis_url))
-        publishing = Publishing(log, accounts, Plans(reads, log.pool))
+        ears = Ears(log.pool)
+        listener = Listener(log, accounts, ears)
+        plans = Campaigns(reads, log.pool)
+        publishing = Publishing(log, accounts, plans)
         work = {
-            **jobs(publishing, Connecting(log, accounts)),
+            **jobs(
+                publishing,
+                Connecting(log, accounts),
+                listener,
+                Campaigning(log, plans),
+                Responding(log, accounts),
+                TrendWatching(log, accounts, Trends(reads, log.pool)),
+            ),
             REBUILD: rebuilding(settings.database_url, READ_MODELS),
             FINISH: eraser_of(settings, log, redis, READ_MODELS).finish,
         }
@@ -85,5 +101,6 @@ async def _jobs(settings: Settings) -> None:
         async with asyncio.TaskGroup() as group:  # what is above ends when all of them have
             group.create_task(work_off(app), name="jobs")
             group.create_task(ring(settings.database_url), name="timers")
+            group.create_task(listen(ears, listener), name="mentions")
             group.create_task(follow(settings.database_url, policies(POLICIES)), name="policies")
             group.create_task(follow(settings.database_url, metering()), name="metering")

@@ -166,10 +166,17 @@ class Desk:
         return await self._once(lambda: self._create(command, answer))
 
     async def create_all(
-        self, command: Creates[Sequence[A]], answer: Callable[[Sequence[A]], M]
+        self,
+        command: Creates[Sequence[A]],
+        answer: Callable[[Sequence[A]], M],
+        changing: Aggregate | None = None,
     ) -> Answer[M]:
-        """Begin several aggregates together, all or nothing; versions are of the first."""
-        return await self._once(lambda: self._create_all(command, answer))
+        """Decide on several aggregates together, all or nothing; versions are of the first.
+
+        `changing` is the one that the caller means, when it exists already: raises
+        `PreconditionFailed` when If-Match is stale.
+        """
+        return await self._once(lambda: self._create_all(command, answer, changing))
 
     async def change(
         self, kind: type[A], id: UUID, command: Changes[A], answer: Callable[[A], M]
@@ -206,8 +213,13 @@ class Desk:
         return await self._append([aggregate], _render(answer(aggregate)))
 
     async def _create_all(
-        self, command: Creates[Sequence[A]], answer: Callable[[Sequence[A]], M]
+        self,
+        command: Creates[Sequence[A]],
+        answer: Callable[[Sequence[A]], M],
+        changing: Aggregate | None,
     ) -> Answer[M]:
+        if changing is not None:
+            self._check_version(changing)
         with acting_as(self._acting()):
             aggregates = command.handle()
         return await self._append(aggregates, _render(answer(aggregates)))
@@ -218,11 +230,7 @@ class Desk:
         async with self.log.alone(id):
             for _ in range(ATTEMPTS):
                 aggregate = await self.get(kind, id)
-                if self.if_match is not None and self.if_match != aggregate.version:
-                    raise PreconditionFailed(
-                        f"The {name_of(kind)} is at version {aggregate.version}.",
-                        version=aggregate.version,
-                    )
+                self._check_version(aggregate)
                 with acting_as(self._acting()):
                     command.handle(aggregate)
                 try:
@@ -230,6 +238,11 @@ class Desk:
                 except IntegrityError:
                     continue
         raise Conflict(f"The {name_of(kind)} is being changed too quickly; try again.", code="busy")
+
+    def _check_version(self, aggregate: Aggregate) -> None:
+        if self.if_match is not None and self.if_match != aggregate.version:
+            message = f"The {name_of(type(aggregate))} is at version {aggregate.version}."
+            raise PreconditionFailed(message, version=aggregate.version)
 
     async def _once(self, carry_out: Callable[[], Awaitable[Answer[M]]]) -> Answer[M]:
         """Carry out once per idempotency key; repeats that come meanwhile wait for the first."""

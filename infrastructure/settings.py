@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from domain.money import CURRENCIES
 from domain.social.networks import Network
 from infrastructure.addresses import parse_networks
 from infrastructure.limits import PROFILES
@@ -34,7 +35,17 @@ class Settings:
     private_networks: tuple[IPv4Network | IPv6Network, ...]
     public_url: str
     older_encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    webhook_keys: tuple[str, ...] = field(default=(), repr=False)
     social_apps: Mapping[Network, App] = field(default_factory=lambda: apps_of({}))
+    mention_alert_volume: int = 100
+    mention_alert_growth: float = 3.0
+    currency: str = "USD"
+
+    @property
+    def webhook_secret_keys(self) -> tuple[str, ...]:
+        """What webhook secrets are sealed with, then what may have been used before: to give them
+        a key of their own, or take it away, is a change of key as well."""
+        return (*self.webhook_keys, self.encryption_key, *self.older_encryption_keys)
 
 
 def data_dir_of(environment: Mapping[str, str], given: Path | None = None) -> Path:
@@ -72,6 +83,12 @@ def load(
         social_apps = apps_of(environment)
     except ValueError as error:
         raise UnusableSetting(str(error)) from None
+    currency = environment.get("DEFAULT_CURRENCY") or "USD"
+    if currency not in CURRENCIES:
+        raise UnusableSetting("DEFAULT_CURRENCY must be a code of ISO 4217, such as EUR.")
+    older_webhook_keys = _listed(environment, "WEBHOOK_SECRET_KEYS")
+    if older_webhook_keys and not environment.get("WEBHOOK_SECRET_KEY"):
+        raise UnusableSetting("WEBHOOK_SECRET_KEYS needs a present WEBHOOK_SECRET_KEY beside it.")
     jwt_secret = secret(environment, data_dir, "JWT_SECRET_KEY")
     if len(jwt_secret.encode()) < 32:
         raise UnusableSetting("JWT_SECRET_KEY must have at least 32 bytes.")
@@ -85,11 +102,37 @@ def load(
         rate_limit_profile=profile,
         private_networks=tuple(networks),
         public_url=(environment.get("PUBLIC_URL") or "http://127.0.0.1:8000").rstrip("/"),
-        older_encryption_keys=tuple(
-            filter(None, (key.strip() for key in environment.get("ENCRYPTION_KEYS", "").split(",")))
+        older_encryption_keys=_listed(environment, "ENCRYPTION_KEYS"),
+        webhook_keys=(
+            *filter(None, [environment.get("WEBHOOK_SECRET_KEY")]),
+            *older_webhook_keys,
         ),
         social_apps=social_apps,
+        mention_alert_volume=_whole(environment, "MENTION_ALERT_VOLUME", 100),
+        mention_alert_growth=_growth(environment, "MENTION_ALERT_GROWTH", 3.0),
+        currency=currency,
     )
+
+
+def _listed(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(filter(None, (each.strip() for each in environment.get(name, "").split(","))))
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
+    given = environment.get(name) or str(default)
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given) <= 10**9:
+        raise UnusableSetting(f"{name} must be a whole number from 1 to 1000000000.")
+    return int(given)
+
+
+def _growth(environment: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        growth = float(environment.get(name) or default)
+    except ValueError:
+        growth = 0.0
+    if not 1.0 <= growth <= 1000.0:
+        raise UnusableSetting(f"{name} must be a number from 1 to 1000.")
+    return growth
 
 
 def secret(environment: Mapping[str, str], data_dir: Path, name: str) -> str:

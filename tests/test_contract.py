@@ -16,8 +16,12 @@ COMPLETE = (
     "social.posts.read",
     "social.schedule.create",
     "social.analytics",
+    "social.responses.create",
+    "social.trends",
     "social.platforms.connect",
     "social.platforms.disconnect",
+    "social.mentions",
+    "social.campaigns.create",
 )
 """Endpoints that are built whole; the rest of the contract follows room by room."""
 

@@ -199,7 +199,7 @@ async def _change(
             date_range_end=schedule.ends_at,
         )
 
-    return await desk.create_all(command, answer)
+    return await desk.create_all(command, answer, changing=command.schedule)
 
 
 def _preview(schedule: Schedule, posts: Sequence[tuple[int, Post]]) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ async def webhooks(request: Request) -> Webhooks:
     state = request.app.state
     if not hasattr(state, "webhooks"):
         at_home = house(request)
-        vault = Vault(at_home.settings.encryption_key)
+        vault = Vault(*at_home.settings.webhook_secret_keys)
         guard = EgressGuard(at_home.settings.private_networks)
         url, pool = at_home.settings.database_url, at_home.log.pool
         state.webhooks = Webhooks(url, pool, vault, guard)

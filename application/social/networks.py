@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
+from domain.social.trends import Rising
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,73 @@ class Publication:
 
 
 @dataclass(frozen=True)
+class MentionReply:
+    """An answer to a mention, by the network's id of it. `key` is ours, one for each mention."""
+
+    tenant: str
+    response_id: UUID
+    network: Network
+    network_mention_id: str
+    text: str
+
+    @property
+    def key(self) -> str:
+        return f"reply:{self.response_id}"
+
+
+Outgoing = Publication | MentionReply
+
+
+@dataclass(frozen=True)
 class Receipt:
-    """Where the network keeps the post."""
+    """Where the network keeps the post, or the reply."""
 
     network_post_id: str
     url: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a network is asked to listen for: the tenant's account, and `words` of the brand where
+    a network lets them be searched for. `since` is where listening began, `cursor` what the
+    network said last time, None at first; it is told everything after that."""
+
+    tenant: str
+    network: Network
+    words: tuple[str, ...]
+    since: datetime
+    cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class Overheard:
+    """One mention as a network shows it. What it does not show is "" or 0, and the language
+    None."""
+
+    id: str
+    text: str
+    at: datetime
+    author: str = ""
+    handle: str = ""
+    followers: int = 0
+    url: str | None = None
+    language: str | None = None
+    likes: int = 0
+    shares: int = 0
+    comments: int = 0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a network has told, and where to go on from. The same mention may be told again.
+
+    `offered` is False where the network has no way to tell who mentions an account.
+    """
+
+    mentions: Sequence[Overheard]
+    cursor: str | None
+    offered: bool = True
 
 
 class RefusedByNetwork(Exception):
@@ -66,10 +128,27 @@ class SocialNetwork(Protocol):
         """What became of an earlier `publish`; None when the network certainly has not got it."""
         ...
 
+    async def reply(self, reply: MentionReply) -> Receipt:
+        """Reply once per key. Raises `RefusedByNetwork` when it certainly did not."""
+        ...
+
+    async def find_reply(self, reply: MentionReply) -> Receipt | None:
+        """What became of an earlier `reply`; None when the network certainly has not got it."""
+        ...
+
     async def engagement(
         self, publication: Publication, network_post_id: str
     ) -> tuple[Figures, Sequence[Comment]]:
         """Present totals and recent comments."""
+        ...
+
+    async def mentions(self, watch: Watch) -> Heard:
+        """What others have said since the last time; at most the thousand newest."""
+        ...
+
+    async def rising(self, place: str) -> Sequence[Rising] | None:
+        """What the network lists as rising in a place of `application.social.places`; None when it
+        offers no such list."""
         ...
 
 

@@ -4,11 +4,18 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from application.kernel import Job, Policy
+from application.social.campaigning import keep_to_dates, tell_campaign
 from application.social.connecting import VERIFY_AGAIN, renew_at, renewal, verification
+from application.social.mentions import LOOK_BACK, beginning
 from application.social.publishing import PUBLISHER, measure
+from application.social.responding import post_draft
+from application.social.trend_watching import look_again, look_at_once, want_trends
 from domain.kernel import DomainEvent
+from domain.social.campaigns import Campaign
 from domain.social.connections import Connection
 from domain.social.posts import Post
+from domain.social.responses import Response
+from domain.social.trends import TrendDay, TrendWatch
 
 
 def publish_when_due(event: Post.Scheduled | Post.Rescheduled) -> Iterable[Job]:
@@ -39,6 +46,14 @@ def try_again(event: Post.PublicationStarted) -> Iterable[Job]:
 def watch_engagement(event: Post.Published) -> Iterable[Job]:
     """People answer most in the first minutes."""
     yield measure(event.tenant, event.originator_id, event.timestamp, 0)
+    yield from tell_campaign(event)
+
+
+def follow_published(event: Post.Published) -> Iterable[Job]:
+    """Who posts is spoken of: their networks are listened to from then on."""
+    yield from watch_engagement(event)
+    for network in event.networks:
+        yield beginning(event.tenant, network, event.at)
 
 
 def ask_about_account(event: Connection.Requested) -> Iterable[Job]:
@@ -74,6 +89,18 @@ def forget_secrets(
     )
 
 
+def follow_connected(event: Connection.Connected) -> Iterable[Job]:
+    """An account is kept connected, and listened to: also what was said in the days before."""
+    yield from renew_in_time(event)
+    yield beginning(event.tenant, event.network, event.timestamp - LOOK_BACK, anew=True)
+
+
+def follow_disconnected(event: Connection.Disconnected) -> Iterable[Job]:
+    """Its secrets go, and with the last account the listening."""
+    yield from forget_secrets(event)
+    yield Job("social.stop_listening", {"tenant": event.tenant, "network": event.network.value})
+
+
 def erase_network_data(event: Connection.DataErased) -> Iterable[Job]:
     """Read models fold the event; what lies beside the log follows here."""
     yield Job("social.erase_network_data", {"tenant": event.tenant, "network": event.network.value})
@@ -83,11 +110,21 @@ POLICIES: Mapping[type[DomainEvent], Policy] = {
     Post.Scheduled: publish_when_due,
     Post.Rescheduled: publish_when_due,
     Post.PublicationStarted: try_again,
-    Post.Published: watch_engagement,
+    Post.Published: follow_published,
+    Post.Withdrawn: tell_campaign,
+    Campaign.SetUp: keep_to_dates,
+    Campaign.Extended: keep_to_dates,
+    Response.Drafted: post_draft,
+    Response.Redrafted: post_draft,
+    Post.PublishedOn: want_trends,
+    TrendWatch.Began: look_at_once,
+    TrendWatch.Wanted: look_at_once,
+    TrendWatch.PlaceAdded: look_at_once,
+    TrendDay.Observed: look_again,
     Connection.Requested: ask_about_account,
-    Connection.Connected: renew_in_time,
+    Connection.Connected: follow_connected,
     Connection.Refreshed: renew_in_time,
-    Connection.Disconnected: forget_secrets,
+    Connection.Disconnected: follow_disconnected,
     Connection.Refused: forget_secrets,
     Connection.Expired: forget_secrets,
     Connection.DataErased: erase_network_data,

@@ -17,7 +17,7 @@ from application.screens import ScreenedText
 from application.social.best_times import BestTimes
 from application.social.placement import Frame, Occupied, Place, Wish, place
 from application.social.posts import CreatePost, Instant
-from domain.kernel import Aggregate, Conflict, Invalid, PreconditionFailed, now
+from domain.kernel import Aggregate, Conflict, Invalid, now
 from domain.social.posts import Post, PostStatus
 from domain.social.schedules import Calendar, Frequency, Schedule, Slot, Strategy, Taken
 
@@ -196,12 +196,8 @@ async def in_turn(
 
 
 async def with_posts(desk: Desk, id: UUID) -> tuple[Schedule, list[Post]]:
-    """A schedule and its posts. Raises `NotFound`, and `PreconditionFailed` when the caller has
-    seen another version."""
+    """A schedule and its posts. Raises `NotFound`."""
     schedule = await desk.get(Schedule, id)
-    if desk.if_match is not None and desk.if_match != schedule.version:
-        message = f"The schedule is at version {schedule.version}."
-        raise PreconditionFailed(message, version=schedule.version)
     posts = await asyncio.gather(*(desk.get(Post, each) for each in schedule.slots))
     return schedule, posts
 

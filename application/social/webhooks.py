@@ -13,10 +13,17 @@ from application.webhooks.public import (
     Webhook,
     like,
 )
+from domain.social.brand_voice import BrandVoice
+from domain.social.campaigns import Campaign, CampaignStatus, first_status
 from domain.social.connections import Connection
 from domain.social.engagement import Engagement
+from domain.social.keywords import BrandKeywords
+from domain.social.mentions import Mention, Priority
 from domain.social.posts import Post, PostStatus
+from domain.social.response_templates import ResponseTemplate
+from domain.social.responses import Response
 from domain.social.schedules import Calendar, Schedule
+from domain.social.trends import Trend, TrendDay, TrendWatch
 
 PostId = Annotated[str, like(f"post_{SOME_ID}")]
 ConnectionId = Annotated[str, like(f"conn_{SOME_ID}")]
@@ -169,9 +176,15 @@ POST_RESCHEDULED = Webhook("social.post.rescheduled", PostRescheduled)
 POST_PUBLISHED = Webhook("social.post.published", PostPublished)
 POST_FAILED = Webhook("social.post.failed", PostFailed)
 POST_WITHDRAWN = Webhook("social.post.withdrawn", PostWithdrawn)
+MENTION_DETECTED = Webhook("social.mention.detected", MentionDetected)
 PLATFORM_CONNECTED = Webhook("social.platform.connected", PlatformConnected)
 PLATFORM_DISCONNECTED = Webhook("social.platform.disconnected", PlatformDisconnected)
 SCHEDULE_CREATED = Webhook("social.schedule.created", ScheduleCreated)
+CAMPAIGN_CREATED = Webhook("social.campaign.created", CampaignCreated)
+CAMPAIGN_STARTED = Webhook("social.campaign.started", CampaignStarted)
+CAMPAIGN_COMPLETED = Webhook("social.campaign.completed", CampaignCompleted)
+RESPONSE_POSTED = Webhook("social.response.posted", ResponsePosted)
+TREND_DETECTED = Webhook("social.trend.detected", TrendDetected)
 
 WEBHOOKS = (
     POST_CREATED,
@@ -182,12 +195,12 @@ WEBHOOKS = (
     SCHEDULE_CREATED,
     PLATFORM_CONNECTED,
     PLATFORM_DISCONNECTED,
-    Webhook("social.mention.detected", MentionDetected),
-    Webhook("social.response.posted", ResponsePosted),
-    Webhook("social.trend.detected", TrendDetected),
-    Webhook("social.campaign.created", CampaignCreated),
-    Webhook("social.campaign.started", CampaignStarted),
-    Webhook("social.campaign.completed", CampaignCompleted),
+    MENTION_DETECTED,
+    RESPONSE_POSTED,
+    TREND_DETECTED,
+    CAMPAIGN_CREATED,
+    CAMPAIGN_STARTED,
+    CAMPAIGN_COMPLETED,
 )
 
 
@@ -260,6 +273,73 @@ def _disconnected(event: Connection.Disconnected) -> PlatformDisconnected:
     )
 
 
+def _mentioned(event: Mention.Detected) -> MentionDetected:
+    return MentionDetected(
+        mention_id=public_id("men", event.originator_id),
+        platform=event.network,
+        sentiment=event.tone,
+        priority=event.priority,
+    )
+
+
+def _urgent(event: Mention.Detected) -> bool:
+    return event.priority is Priority.HIGH
+
+
+def _responded(event: Response.Posted) -> ResponsePosted:
+    return ResponsePosted(
+        response_id=public_id("resp", event.originator_id),
+        mention_id=public_id("men", event.mention_id),
+        platform=event.network,
+        response_mode=event.mode,
+        posted_to_platform=True,
+        posted_at=event.at,
+    )
+
+
+def _set_up(event: Campaign.SetUp) -> CampaignCreated:
+    return CampaignCreated(
+        campaign_id=public_id("camp", event.originator_id),
+        name=event.name,
+        objective=event.objective,
+        platforms=list(event.networks),
+        status=first_status(event.plan, event.starts_at, event.timestamp),
+        start_date=event.starts_at,
+        end_date=event.ends_at,
+        created_at=event.timestamp,
+    )
+
+
+def _started(event: Campaign.Started) -> CampaignStarted:
+    return CampaignStarted(
+        campaign_id=public_id("camp", event.originator_id),
+        name=event.name,
+        status=CampaignStatus.ACTIVE,
+        started_at=event.timestamp,
+    )
+
+
+def _completed(event: Campaign.Completed) -> CampaignCompleted:
+    return CampaignCompleted(
+        campaign_id=public_id("camp", event.originator_id),
+        name=event.name,
+        status=CampaignStatus.COMPLETED,
+        total_posts=event.total_posts,
+        completed_at=event.timestamp,
+    )
+
+
+def _trend(event: Trend.Detected) -> TrendDetected:
+    return TrendDetected(
+        trend_type=event.kind,
+        name=event.name,
+        platforms=list(event.networks),
+        volume=event.volume,
+        score=event.score,
+        detected_at=event.at,
+    )
+
+
 EMISSIONS: Emissions = {
     Connection.Opened: INTERNAL,
     Connection.Requested: INTERNAL,
@@ -269,6 +349,11 @@ EMISSIONS: Emissions = {
     Connection.Expired: INTERNAL,
     Connection.Disconnected: [Emission(PLATFORM_DISCONNECTED, _disconnected)],
     Connection.DataErased: INTERNAL,
+    BrandKeywords.Chosen: INTERNAL,
+    BrandKeywords.Changed: INTERNAL,
+    Mention.Detected: [Emission(MENTION_DETECTED, _mentioned, when=_urgent)],
+    Mention.Answered: INTERNAL,
+    Mention.Dismissed: INTERNAL,
     Post.Drafted: [Emission(POST_CREATED, _created)],
     Post.Scheduled: [Emission(POST_RESCHEDULED, _rescheduled, when=_not_on_creation)],
     Post.Rescheduled: [Emission(POST_RESCHEDULED, _rescheduled)],
@@ -282,6 +367,30 @@ EMISSIONS: Emissions = {
     Engagement.Began: INTERNAL,
     Engagement.Grew: INTERNAL,
     Engagement.CommentReceived: INTERNAL,
+    Response.Drafted: INTERNAL,
+    Response.Redrafted: INTERNAL,
+    Response.PostingStarted: INTERNAL,
+    Response.Posted: [Emission(RESPONSE_POSTED, _responded)],
+    Response.RefusedBy: INTERNAL,
+    Response.LeftUnconfirmed: INTERNAL,
+    ResponseTemplate.Written: INTERNAL,
+    ResponseTemplate.Rewritten: INTERNAL,
+    ResponseTemplate.Discarded: INTERNAL,
+    BrandVoice.Adopted: INTERNAL,
+    BrandVoice.Changed: INTERNAL,
+    Campaign.SetUp: [Emission(CAMPAIGN_CREATED, _set_up)],
+    Campaign.Extended: INTERNAL,
+    Campaign.Started: [Emission(CAMPAIGN_STARTED, _started)],
+    Campaign.PostSettled: INTERNAL,
+    Campaign.Spent: INTERNAL,
+    Campaign.Completed: [Emission(CAMPAIGN_COMPLETED, _completed)],
+    Campaign.Cancelled: INTERNAL,
+    TrendWatch.Began: INTERNAL,
+    TrendWatch.Wanted: INTERNAL,
+    TrendWatch.PlaceAdded: INTERNAL,
+    TrendDay.Opened: INTERNAL,
+    TrendDay.Observed: INTERNAL,
+    Trend.Detected: [Emission(TREND_DETECTED, _trend)],
     Schedule.Planned: [Emission(SCHEDULE_CREATED, _planned)],
     Schedule.Moved: INTERNAL,
     Schedule.Cancelled: INTERNAL,

@@ -17,14 +17,19 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from application.social.networks import (
+    Heard,
+    MentionReply,
     OutcomeUnknown,
+    Outgoing,
     Publication,
     Receipt,
     RefusedByNetwork,
+    Watch,
 )
 from domain.social.engagement import Comment, Figures
+from domain.social.trends import Rising
 from infrastructure.gateways import GatewayError, GatewayOutcomeUnknown, GatewayUnreachable
-from infrastructure.networks.api import Api
+from infrastructure.networks.api import Api, Notes, Sending
 from infrastructure.networks.line import Fault, NetworkSaysNo, NetworkUnclear
 from infrastructure.networks.store import Store
 
@@ -46,16 +51,16 @@ class _Notes:
     """The notes of one sending (`api.Notes`)."""
 
     store: Store
-    publication: Publication
+    outgoing: Outgoing
     connection_id: UUID
     begun: bool = field(default=False)
 
     async def about_to_send(self, reference: str | None = None) -> None:
-        await self.store.begin(self.publication, self.connection_id, reference)
+        await self.store.begin(self.outgoing, self.connection_id, reference)
         self.begun = True
 
     async def others(self, found: Sequence[str]) -> frozenset[str]:
-        return await self.store.others(self.publication, found)
+        return await self.store.others(self.outgoing, found)
 
 
 @dataclass
@@ -80,14 +85,35 @@ class ConnectedAccount:
 
     async def publish(self, publication: Publication) -> Receipt:
         """As the port says."""
+        return await self._send(publication, lambda api, notes: api.publish(publication, notes))
+
+    async def find(self, publication: Publication) -> Receipt | None:
+        """As the port says."""
+        return await self._find(
+            publication, lambda api, sending, notes: api.find(publication, sending, notes)
+        )
+
+    async def reply(self, reply: MentionReply) -> Receipt:
+        """As the port says."""
+        return await self._send(reply, lambda api, notes: api.reply(reply, notes))
+
+    async def find_reply(self, reply: MentionReply) -> Receipt | None:
+        """As the port says."""
+        return await self._find(
+            reply, lambda api, sending, notes: api.find_reply(reply, sending, notes)
+        )
+
+    async def _send(
+        self, outgoing: Outgoing, send: Callable[[Api, Notes], Awaitable[Receipt]]
+    ) -> Receipt:
         async with _database_may_fail():
             await self._wait_asked_for()
-            earlier = await self.store.sent(publication)
+            earlier = await self.store.sent(outgoing)
             if earlier is not None and earlier.receipt is not None:
                 return earlier.receipt
-            notes = _Notes(self.store, publication, self.connection_id)
+            notes = _Notes(self.store, outgoing, self.connection_id)
             try:
-                receipt = await self._with_fresh_tokens(lambda api: api.publish(publication, notes))
+                receipt = await self._with_fresh_tokens(lambda api: send(api, notes))
             except NetworkSaysNo as no:
                 await self._nothing_sent(notes)
                 raise await self._refused(no) from None
@@ -99,27 +125,28 @@ class ConnectedAccount:
                     raise OutcomeUnknown(_reason(error)) from None
                 message = f"Nothing was sent: a step before it failed. {_reason(error)}"
                 raise RefusedByNetwork("no_answer", message) from None
-            await self.store.found(publication, receipt)
+            await self.store.found(outgoing, receipt)
             return receipt
 
-    async def find(self, publication: Publication) -> Receipt | None:
-        """As the port says."""
+    async def _find(
+        self, outgoing: Outgoing, look: Callable[[Api, Sending, Notes], Awaitable[Receipt | None]]
+    ) -> Receipt | None:
         async with _database_may_fail():
-            sent = await self.store.sent(publication)
+            sent = await self.store.sent(outgoing)
             if sent is None:
                 return None
             if sent.receipt is not None:
                 return sent.receipt
             if sent.connection_id != self.connection_id:
                 raise OutcomeUnknown("It was sent through another account, which is not asked.")
-            notes = _Notes(self.store, publication, self.connection_id)
-            receipt = await self._look(lambda api: api.find(publication, sent.sending, notes))
+            notes = _Notes(self.store, outgoing, self.connection_id)
+            receipt = await self._look(lambda api: look(api, sent.sending, notes))
             if receipt is not None:
-                await self.store.found(publication, receipt)
+                await self.store.found(outgoing, receipt)
             elif datetime.now(UTC) - sent.sending.sent_at < self.certain_after:
                 raise OutcomeUnknown("The network does not show it, or not yet.")
             else:
-                await self.store.undo(publication)
+                await self.store.undo(outgoing)
             return receipt
 
     async def engagement(
@@ -131,6 +158,16 @@ class ConnectedAccount:
             if sent is None or sent.connection_id != self.connection_id:
                 raise OutcomeUnknown("It was published through another account.")
             return await self._look(lambda api: api.engagement(network_post_id))
+
+    async def mentions(self, watch: Watch) -> Heard:
+        """As the port says."""
+        async with _database_may_fail():
+            return await self._look(lambda api: api.mentions(watch))
+
+    async def rising(self, place: str) -> Sequence[Rising] | None:
+        """As the port says."""
+        async with _database_may_fail():
+            return await self._look(lambda api: api.rising(place))
 
     async def _look(self, ask: Callable[[Api], Awaitable[T]]) -> T:
         """A question without consequences: whatever stands in its way, the answer is unknown."""
@@ -159,7 +196,7 @@ class ConnectedAccount:
 
     async def _nothing_sent(self, notes: _Notes) -> None:
         if notes.begun:
-            await self.store.undo(notes.publication)
+            await self.store.undo(notes.outgoing)
 
     async def _wait_asked_for(self) -> None:
         seconds = await self.store.paused(self._scopes)
@@ -209,8 +246,19 @@ class UnusableAccount:
 
     async def find(self, publication: Publication) -> Receipt | None:
         """What is known without asking."""
+        return await self._known(publication)
+
+    async def reply(self, reply: MentionReply) -> Receipt:
+        """Refuse, saying why."""
+        raise RefusedByNetwork(self.code, self.message)
+
+    async def find_reply(self, reply: MentionReply) -> Receipt | None:
+        """What is known without asking."""
+        return await self._known(reply)
+
+    async def _known(self, outgoing: Outgoing) -> Receipt | None:
         async with _database_may_fail():
-            sent = await self.store.sent(publication)
+            sent = await self.store.sent(outgoing)
             if sent is None or sent.receipt is not None:
                 return None if sent is None else sent.receipt
         raise OutcomeUnknown(self.message)
@@ -218,5 +266,13 @@ class UnusableAccount:
     async def engagement(
         self, publication: Publication, network_post_id: str
     ) -> tuple[Figures, Sequence[Comment]]:
+        """Nobody can be asked."""
+        raise OutcomeUnknown(self.message)
+
+    async def mentions(self, watch: Watch) -> Heard:
+        """Nobody can be asked."""
+        raise OutcomeUnknown(self.message)
+
+    async def rising(self, place: str) -> Sequence[Rising] | None:
         """Nobody can be asked."""
         raise OutcomeUnknown(self.message)

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
 from application.social.accounts import Identity
-from application.social.networks import Publication, Receipt
+from application.social.networks import Heard, MentionReply, Publication, Receipt, Watch
 from domain.kernel import utc
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
+from domain.social.trends import Rising
 from infrastructure.gateways import GatewayError, GatewayResponse
 from infrastructure.networks.line import (
     Fault,
@@ -86,9 +87,37 @@ class Api(ABC):
     ) -> Receipt | None:
         """The post of an earlier attempt; None when the account certainly does not show it."""
 
+    async def reply(self, reply: MentionReply, notes: Notes) -> Receipt:
+        """Reply to a mention, as `publish` does; refused where programs cannot."""
+        message = f"{self.network.capitalize()} lets no program reply to people."
+        raise NetworkSaysNo(Fault.POST, message, code="replies_unsupported")
+
+    async def find_reply(
+        self, reply: MentionReply, sending: Sending, notes: Notes
+    ) -> Receipt | None:
+        """The reply of an earlier attempt, as `find` does."""
+        raise NetworkUnclear("Replies are not shown.")
+
     @abstractmethod
     async def engagement(self, post_id: str) -> tuple[Figures, Sequence[Comment]]:
         """Present totals and recent comments of a post."""
+
+    async def mentions(self, watch: Watch) -> Heard:
+        """What others have said about the account since the last time.
+
+        None where the network documents no interface that tells, which is so unless an adapter
+        says otherwise.
+        """
+        return Heard((), watch.cursor, offered=False)
+
+    async def rising(self, place: str) -> Sequence[Rising] | None:
+        """What the network lists as rising in a place; None when it offers no such list.
+
+        None of Facebook, Instagram, LinkedIn and TikTok documents one: the Graph API and the
+        Instagram Platform look up posts of a hashtag that is given, LinkedIn's Community
+        Management API those of an organisation, and TikTok's Research API is for researchers.
+        """
+        return None
 
     async def renew(self) -> Mapping[str, str] | None:
         """New credentials; None when these cannot be renewed."""

@@ -3,6 +3,7 @@
 https://developers.facebook.com/docs/pages-api/posts
 https://developers.facebook.com/docs/graph-api/reference/page/feed
 https://developers.facebook.com/docs/graph-api/reference/page/photos
+https://developers.facebook.com/docs/graph-api/reference/object/comments
 https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived
 """
 
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 import orjson
 
 from application.social.accounts import Identity
-from application.social.networks import Publication, Receipt
+from application.social.networks import Heard, MentionReply, Publication, Receipt, Watch
 from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
@@ -39,6 +40,7 @@ from infrastructure.networks.line import (
     number,
     required,
 )
+from infrastructure.networks.mentions import on_facebook
 
 PAGES = 5
 """Pages of a feed that are looked through."""
@@ -132,6 +134,40 @@ class Facebook(GraphApi):
             return await earliest(found, sending, notes)
         raise NetworkUnclear("The account shows more posts than are looked through.")
 
+    async def reply(self, reply: MentionReply, notes: Notes) -> Receipt:
+        await notes.about_to_send()
+        made = await self.post(f"/{reply.network_mention_id}/comments", message=reply.text)
+        return _receipt(made.text("id"))
+
+    async def find_reply(
+        self, reply: MentionReply, sending: Sending, notes: Notes
+    ) -> Receipt | None:
+        """Among the newest comments on the mention, the Page's own."""
+        found: list[Receipt] = []
+        after: str | None = None
+        for _ in range(PAGES):
+            listed = await self.get(
+                f"/{reply.network_mention_id}/comments",
+                fields="id,message,created_time,permalink_url,from{id}",
+                order="reverse_chronological",
+                limit=100,
+                after=after,
+            )
+            if not isinstance(dig(listed.data, "data"), list):
+                raise NetworkUnclear("The network's answer is no list of comments.")
+            found += [
+                _receipt(
+                    str(each["id"]), each.get("permalink_url"), instant(each.get("created_time"))
+                )
+                for each in entries(listed.data, "data")
+                if dig(each, "from", "id") == self.account
+                and same_text(reply.text, str(each.get("message") or ""))
+            ]
+            after = dig(listed.data, "paging", "cursors", "after")
+            if found or not after or not dig(listed.data, "paging", "next"):
+                return await earliest(found, sending, notes)
+        raise NetworkUnclear("The mention has more comments than are looked through.")
+
     async def engagement(self, post_id: str) -> tuple[Figures, Sequence[Comment]]:
         seen = await self.get(
             f"/{post_id}",
@@ -175,6 +211,9 @@ class Facebook(GraphApi):
         }
         impressions, reach, views = (told.get(name, 0) for name in names)
         return impressions, reach, views or impressions
+
+    async def mentions(self, watch: Watch) -> Heard:
+        return await on_facebook(self, watch)
 
     async def renew(self) -> Mapping[str, str] | None:
         """A person's token is exchanged for one of 60 days; a Page's own has no end."""

@@ -1,6 +1,8 @@
 """Instagram professional accounts, over the Instagram API with Instagram Login.
 
 https://developers.facebook.com/docs/instagram-platform/content-publishing
+https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/mentions
+https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/mentioned_media
 A post is made in two steps: a container, which Instagram fills by itself from the addresses of
 the media, and its publication once it is finished.
 """
@@ -9,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from application.social.accounts import Identity
-from application.social.networks import Publication, Receipt
+from application.social.networks import Heard, MentionReply, Publication, Receipt, Watch
 from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
@@ -35,9 +37,13 @@ from infrastructure.networks.line import (
     entries,
     number,
 )
+from infrastructure.networks.mentions import on_instagram
 
 QUOTA_WAIT = 3600.0
 """Seconds after which an account that has used up its posts of 24 hours may have one again."""
+
+COMMENTS = 50
+"""Comments on a media that are looked through for a reply."""
 
 METRICS = ("views", "reach", "likes", "comments", "shares")
 
@@ -148,6 +154,35 @@ class Instagram(GraphApi):
             raise NetworkUnclear("Instagram has published it and does not show it yet.")
         return receipt
 
+    async def reply(self, reply: MentionReply, notes: Notes) -> Receipt:
+        """A comment on the media. Instagram takes it where the caption mentions the account, not
+        where the account is only tagged in the picture."""
+        await notes.about_to_send()
+        made = await self.post(
+            f"/{self.account}/mentions", media_id=reply.network_mention_id, message=reply.text
+        )
+        return _receipt(made.text("id"), None, datetime.now(UTC))
+
+    async def find_reply(
+        self, reply: MentionReply, sending: Sending, notes: Notes
+    ) -> Receipt | None:
+        """Among the comments on the media. Whose they are Instagram does not always tell; one
+        with our words from then on is taken for ours."""
+        media = f"mentioned_media.media_id({reply.network_mention_id})"
+        comments = f"comments.limit({COMMENTS}){{id,text,timestamp}}"
+        seen = await self.get(f"/{self.account}", fields=f"{media}{{{comments}}}")
+        if not isinstance(dig(seen.data, "mentioned_media"), dict):
+            raise NetworkUnclear("Instagram does not show the media.")
+        listed = entries(seen.data, "mentioned_media", "comments", "data")
+        found = [
+            _receipt(str(each["id"]), None, instant(each.get("timestamp")))
+            for each in listed
+            if same_text(reply.text, str(each.get("text") or ""))
+        ]
+        if not found and len(listed) >= COMMENTS:
+            raise NetworkUnclear("The media has more comments than are looked through.")
+        return await earliest(found, sending, notes)
+
     async def engagement(self, post_id: str) -> tuple[Figures, Sequence[Comment]]:
         insights = await self.get(f"/{post_id}/insights", metric=",".join(METRICS))
         told = {
@@ -169,6 +204,9 @@ class Instagram(GraphApi):
             for each in entries(listed.data, "data")
         ]
         return Figures(views, reach, views, likes, shares, comments), said
+
+    async def mentions(self, watch: Watch) -> Heard:
+        return await on_instagram(self, watch)
 
     async def renew(self) -> Mapping[str, str]:
         """Long-lived tokens are renewed while they last, from a day after they were given.

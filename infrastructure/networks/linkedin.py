@@ -3,6 +3,7 @@
 https://learn.microsoft.com/linkedin/marketing/community-management/shares/posts-api
 https://learn.microsoft.com/linkedin/marketing/community-management/shares/images-api
 https://learn.microsoft.com/linkedin/marketing/community-management/shares/videos-api
+https://learn.microsoft.com/linkedin/marketing/community-management/shares/comments-api
 https://learn.microsoft.com/linkedin/shared/authentication/programmatic-refresh-tokens
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from application.social.accounts import Identity
-from application.social.networks import Publication, Receipt
+from application.social.networks import Heard, MentionReply, Publication, Receipt, Watch
 from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
@@ -44,11 +45,13 @@ from infrastructure.networks.line import (
     plain_refusal,
     settled,
 )
+from infrastructure.networks.mentions import on_linkedin
 
 VERSION = "202506"
 """Versions are months, and each is served for a year."""
 
 PAGES, PAGE = 5, 100
+_COMMENT = re.compile(r"urn:li:comment:\((urn:li:[^,]+),[^)]+\)")
 _RESERVED = re.compile(r"([\\|{}@\[\]()<>#*_~])")
 _ESCAPED = re.compile(r"\\([\\|{}@\[\]()<>#*_~])")
 _HASHTAG_ELEMENT = re.compile(r"\{hashtag\|\\?#\|(\w+)\}")
@@ -219,6 +222,46 @@ class LinkedIn(Api):
                 return await earliest(found, sending, notes)
         raise NetworkUnclear("The account shows more posts than are looked through.")
 
+    async def reply(self, reply: MentionReply, notes: Notes) -> Receipt:
+        """A comment on the mention; one on a comment belongs to the same post as that."""
+        target = reply.network_mention_id
+        comment = _COMMENT.fullmatch(target)
+        body: dict[str, Any] = {
+            "actor": self.author,
+            "object": comment[1] if comment else target,
+            "message": {"text": reply.text},
+            **({"parentComment": target} if comment else {}),
+        }
+        await notes.about_to_send()
+        path = f"/rest/socialActions/{quote(target, safe='')}/comments"
+        made = await self.call("POST", path, json=body)
+        id = str(dig(made.data, "commentUrn") or made.headers.get("x-restli-id") or "")
+        if not id:
+            raise NetworkUnclear("LinkedIn has not said what it calls the comment.")
+        return _receipt(id, datetime.now(UTC))
+
+    async def find_reply(
+        self, reply: MentionReply, sending: Sending, notes: Notes
+    ) -> Receipt | None:
+        path = f"/rest/socialActions/{quote(reply.network_mention_id, safe='')}/comments"
+        found: list[Receipt] = []
+        for page in range(PAGES):
+            seen = await self.call("GET", path, query={"count": PAGE, "start": page * PAGE})
+            if not isinstance(dig(seen.data, "elements"), list):
+                raise NetworkUnclear("The network's answer is no list of comments.")
+            listed = entries(seen.data, "elements")
+            found += [
+                _receipt(
+                    str(each.get("commentUrn") or each["id"]), instant(dig(each, "created", "time"))
+                )
+                for each in listed
+                if each.get("actor") == self.author
+                and same_text(reply.text, str(dig(each, "message", "text") or ""))
+            ]
+            if len(listed) < PAGE:
+                return await earliest(found, sending, notes)
+        raise NetworkUnclear("The mention has more comments than are looked through.")
+
     async def engagement(self, post_id: str) -> tuple[Figures, Sequence[Comment]]:
         urn = quote(post_id, safe="")
         seen = await self.call("GET", f"/rest/socialActions/{urn}")
@@ -252,6 +295,9 @@ class LinkedIn(Api):
         names = ("impressionCount", "uniqueImpressionsCount", "shareCount")
         impressions, reach, shares = (number(told, name) for name in names)
         return impressions, reach, shares
+
+    async def mentions(self, watch: Watch) -> Heard:
+        return await on_linkedin(self, watch)
 
     async def renew(self) -> Mapping[str, str] | None:
         token = self.credentials.get("refresh_token")

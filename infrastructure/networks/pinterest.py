@@ -10,11 +10,13 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from application.social.accounts import Identity
 from application.social.networks import Publication, Receipt
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
+from domain.social.trends import Rising
 from infrastructure.gateways import GatewayResponse
 from infrastructure.networks.api import (
     Api,
@@ -41,6 +43,12 @@ from infrastructure.networks.linkedin import renewed
 
 PAGES = 20
 """Pages of pins that are looked through; in which order they come is nowhere said."""
+
+REGIONS = (
+    *("US", "CA", "DE", "FR", "ES", "IT", "AR", "BR", "CO", "MX", "GB+IE", "DE+AT+CH", "AU+NZ"),
+    *("NL+BE+LU", "SE+DK+FI+NO", "IT+ES+PT+GR+MT", "PL+RO+HU+SK+CZ", "MX+AR+CO+CL"),
+)
+"""Countries, alone or together, for which trends are listed; the smallest with a country counts."""
 
 TITLE = 100
 """Characters of a title."""
@@ -149,6 +157,25 @@ class Pinterest(Api):
             comments=number(told, "TOTAL_COMMENTS"),
         )
         return figures, ()
+
+    async def rising(self, place: str) -> Sequence[Rising] | None:
+        """Words that are searched for ever more often; Pinterest tells shares, not volumes.
+
+        https://developers.pinterest.com/docs/analytics-and-reports/trends/
+        """
+        region = next((each for each in REGIONS if place in each.split("+")), None)
+        if region is None:
+            return None
+        path = f"/trends/keywords/{quote(region)}/top/growing"
+        try:
+            seen = await self.call("GET", path, query={"limit": "50"})
+        except NetworkSaysNo as no:
+            if no.fault is Fault.TOKEN:
+                raise
+            # The account may publish all the same.
+            raise NetworkUnclear(f"Pinterest does not list trends: {no.message}") from None
+        words = (each.get("keyword") for each in entries(seen.data, "trends"))
+        return [Rising(str(word)) for word in words if word]
 
     async def renew(self) -> Mapping[str, str] | None:
         token = self.credentials.get("refresh_token")

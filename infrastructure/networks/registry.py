@@ -27,7 +27,14 @@ from application.social.accounts import (
     Renewed,
 )
 from application.social.connections import ACTOR, NoteExpired, NoteRefreshed, dated, expiry_of
-from application.social.networks import OutcomeUnknown, Publication, Receipt, SocialNetwork
+from application.social.networks import (
+    MentionReply,
+    OutcomeUnknown,
+    Outgoing,
+    Publication,
+    Receipt,
+    SocialNetwork,
+)
 from domain.kernel import Invalid, NotFound
 from domain.social.connections import Account, Connection, ConnectionStatus
 from domain.social.networks import Network
@@ -67,8 +74,13 @@ class StandIn(Sandbox):
     store: Store
 
     async def find(self, publication: Publication) -> Receipt | None:
-        receipt = await super().find(publication)
-        if receipt is None and await self.store.sent(publication) is not None:
+        return await self._here(publication, await super().find(publication))
+
+    async def find_reply(self, reply: MentionReply) -> Receipt | None:
+        return await self._here(reply, await super().find_reply(reply))
+
+    async def _here(self, outgoing: Outgoing, receipt: Receipt | None) -> Receipt | None:
+        if receipt is None and await self.store.sent(outgoing) is not None:
             raise OutcomeUnknown("It was sent through an account that is not connected any more.")
         return receipt
 

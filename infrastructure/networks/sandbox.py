@@ -17,10 +17,21 @@ from typing import Any
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from application.social.networks import OutcomeUnknown, Publication, Receipt, SocialNetwork
+from application.social.networks import (
+    Heard,
+    MentionReply,
+    OutcomeUnknown,
+    Publication,
+    Receipt,
+    SocialNetwork,
+    Watch,
+)
 from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
+from domain.social.trends import Rising
+from infrastructure.networks.sandbox_mentions import overheard
+from infrastructure.networks.sandbox_trends import listed
 
 HALF_LIFE = {
     Network.TWITTER: timedelta(hours=2),
@@ -84,6 +95,34 @@ class Sandbox:
         post_id, at = row
         return Receipt(post_id, sandbox_url(self.network, post_id), at)
 
+    async def reply(self, reply: MentionReply) -> Receipt:
+        reply_id = sandbox_id(self.network, reply.key)
+        await self._execute(
+            "INSERT INTO sandbox.replies (tenant, network, key, network_reply_id, in_reply_to)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            reply.tenant,
+            self.network,
+            reply.key,
+            reply_id,
+            reply.network_mention_id,
+        )
+        receipt = await self.find_reply(reply)
+        assert receipt is not None
+        return receipt
+
+    async def find_reply(self, reply: MentionReply) -> Receipt | None:
+        row = await self._execute(
+            "SELECT network_reply_id, replied_at FROM sandbox.replies"
+            " WHERE tenant = %s AND network = %s AND key = %s",
+            reply.tenant,
+            self.network,
+            reply.key,
+        )
+        if row is None:
+            return None
+        reply_id, at = row
+        return Receipt(reply_id, sandbox_url(self.network, reply_id), at)
+
     async def engagement(
         self, publication: Publication, network_post_id: str
     ) -> tuple[Figures, Sequence[Comment]]:
@@ -91,6 +130,12 @@ class Sandbox:
         if receipt is None:
             raise OutcomeUnknown("The sandbox does not know this post.")
         return grown(self.network, publication.text, receipt, datetime.now(UTC))
+
+    async def mentions(self, watch: Watch) -> Heard:
+        return overheard(watch, datetime.now(UTC))
+
+    async def rising(self, place: str) -> Sequence[Rising] | None:
+        return listed(self.network, place, datetime.now(UTC))
 
     async def _execute(self, query: str, *values: Any) -> Any:
         try:

@@ -16,7 +16,7 @@ import structlog
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from application.social.networks import Publication, Receipt
+from application.social.networks import Outgoing, Receipt
 from domain.social.networks import Network
 from infrastructure.networks.api import Sending
 from infrastructure.secrets import CannotOpen, Sealed, SecretVault
@@ -122,26 +122,24 @@ class Store:
             )
             yield
 
-    async def begin(
-        self, publication: Publication, connection_id: UUID, reference: str | None
-    ) -> None:
-        """Note that a publication is about to be sent, replacing an earlier attempt's note."""
+    async def begin(self, outgoing: Outgoing, connection_id: UUID, reference: str | None) -> None:
+        """Note that something is about to be sent, replacing an earlier attempt's note."""
         await self._execute(
             "INSERT INTO work.sendings (tenant, key, network, connection_id, reference)"
             " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (tenant, key) DO UPDATE SET"
             " connection_id = excluded.connection_id, reference = excluded.reference,"
             " sent_at = clock_timestamp()",
-            (publication.tenant, publication.key, publication.network, connection_id, reference),
+            (outgoing.tenant, outgoing.key, outgoing.network, connection_id, reference),
         )
 
-    async def undo(self, publication: Publication) -> None:
+    async def undo(self, outgoing: Outgoing) -> None:
         """It has certainly not been sent."""
         await self._execute(
             "DELETE FROM work.sendings WHERE tenant = %s AND key = %s AND network_post_id IS NULL",
-            (publication.tenant, publication.key),
+            (outgoing.tenant, outgoing.key),
         )
 
-    async def found(self, publication: Publication, receipt: Receipt) -> None:
+    async def found(self, outgoing: Outgoing, receipt: Receipt) -> None:
         """It is out."""
         await self._execute(
             "UPDATE work.sendings SET network_post_id = %s, url = %s, published_at = %s"
@@ -150,17 +148,17 @@ class Store:
                 receipt.network_post_id,
                 receipt.url,
                 receipt.at,
-                publication.tenant,
-                publication.key,
+                outgoing.tenant,
+                outgoing.key,
             ),
         )
 
-    async def sent(self, publication: Publication) -> Sent | None:
+    async def sent(self, outgoing: Outgoing) -> Sent | None:
         """What is known of it; None when it has certainly not been sent."""
         row = await self._execute(
             "SELECT connection_id, sent_at, reference, network_post_id, url, published_at"
             " FROM work.sendings WHERE tenant = %s AND key = %s",
-            (publication.tenant, publication.key),
+            (outgoing.tenant, outgoing.key),
         )
         if row is None:
             return None
@@ -168,12 +166,12 @@ class Store:
         receipt = Receipt(post_id, url, at) if post_id else None
         return Sent(connection_id, Sending(sent_at, reference), receipt)
 
-    async def others(self, publication: Publication, found: Sequence[str]) -> frozenset[str]:
+    async def others(self, outgoing: Outgoing, found: Sequence[str]) -> frozenset[str]:
         """Those of `found` that other sendings of the tenant are known to be."""
         row = await self._execute(
             "SELECT coalesce(array_agg(network_post_id), '{}') FROM work.sendings"
             " WHERE tenant = %s AND network = %s AND network_post_id = ANY(%s) AND key <> %s",
-            (publication.tenant, publication.network, list(found), publication.key),
+            (outgoing.tenant, outgoing.network, list(found), outgoing.key),
         )
         return frozenset(row[0])
 
@@ -204,6 +202,9 @@ class Store:
         )
         await self._execute(
             "DELETE FROM sandbox.posts WHERE tenant = %s AND network = %s", (tenant, network)
+        )
+        await self._execute(
+            "DELETE FROM sandbox.replies WHERE tenant = %s AND network = %s", (tenant, network)
         )
 
     async def _execute(self, query: str, values: Sequence[Any]) -> Any:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from application.social.accounts import Identity
-from application.social.networks import Publication, Receipt
+from application.social.networks import Heard, MentionReply, Publication, Receipt, Watch
 from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
+from domain.social.trends import Rising
 from infrastructure.gateways import GatewayResponse
+from infrastructure.networks import twitter_trends
 from infrastructure.networks.api import (
     SKEW,
     Api,
@@ -42,6 +44,7 @@ from infrastructure.networks.line import (
     pause_of,
     plain_refusal,
 )
+from infrastructure.networks.mentions import on_twitter
 from infrastructure.networks.oauth1 import Signer
 
 CHUNK = 4 * 1024 * 1024
@@ -50,6 +53,7 @@ CHUNK = 4 * 1024 * 1024
 PAGES = 5
 """Pages of an account's posts that are looked through."""
 
+_ADDRESSED = re.compile(r"\A(?:@\w+\s+)+")
 _SHORT_LINK = re.compile(r"\s*https://t\.co/\w+")
 
 
@@ -154,13 +158,47 @@ class Twitter(Api):
     async def find(
         self, publication: Publication, sending: Sending, notes: Notes
     ) -> Receipt | None:
+        return await self._listed(
+            sending,
+            notes,
+            lambda post: same_text(publication.text, _as_written(post, publication.text)),
+        )
+
+    async def reply(self, reply: MentionReply, notes: Notes) -> Receipt:
+        target = {"in_reply_to_tweet_id": reply.network_mention_id}
+        await notes.about_to_send()
+        made = await self.signed("POST", "/2/tweets", json={"text": reply.text, "reply": target})
+        return _receipt(made.text("data", "id"), datetime.now(UTC))
+
+    async def find_reply(
+        self, reply: MentionReply, sending: Sending, notes: Notes
+    ) -> Receipt | None:
+        """X puts the names of those addressed before the text by itself."""
+        target, ours = reply.network_mention_id, _ADDRESSED.sub("", reply.text)
+
+        def is_it(post: Mapping[str, Any]) -> bool:
+            replied = [
+                str(each.get("id"))
+                for each in entries(post, "referenced_tweets")
+                if each.get("type") == "replied_to"
+            ]
+            return target in replied and same_text(
+                ours, _ADDRESSED.sub("", _as_written(post, reply.text))
+            )
+
+        return await self._listed(sending, notes, is_it)
+
+    async def _listed(
+        self, sending: Sending, notes: Notes, is_it: Callable[[Mapping[str, Any]], bool]
+    ) -> Receipt | None:
+        """The account's first post since the sending that `is_it`."""
         found: list[Receipt] = []
         page: str | None = None
         for _ in range(PAGES):
             query = {
                 "start_time": (sending.sent_at - SKEW).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "max_results": "100",
-                "tweet.fields": "created_at,entities",
+                "tweet.fields": "created_at,entities,referenced_tweets",
                 **({"pagination_token": page} if page else {}),
             }
             seen = await self.signed("GET", f"/2/users/{self.account}/tweets", query=query)
@@ -169,7 +207,7 @@ class Twitter(Api):
             found += [
                 _receipt(str(each["id"]), instant(each.get("created_at")))
                 for each in entries(seen.data, "data")
-                if same_text(publication.text, _as_written(each, publication.text))
+                if is_it(each)
             ]
             page = dig(seen.data, "meta", "next_token")
             if not page:
@@ -219,6 +257,12 @@ class Twitter(Api):
             comments=number(told, "reply_count"),
         )
         return figures, comments
+
+    async def mentions(self, watch: Watch) -> Heard:
+        return await on_twitter(self, watch)
+
+    async def rising(self, place: str) -> Sequence[Rising] | None:
+        return await twitter_trends.listed(self, place)
 
     async def revoke(self) -> bool:
         """https://docs.x.com/resources/fundamentals/authentication (invalidating tokens)"""

@@ -10,6 +10,7 @@ import hmac
 import os
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -73,11 +74,11 @@ class Sealed(Exception):
 
 class Vault:
     """Secrets at rest: AES-256-GCM under a key derived from the installation's own (HKDF-SHA256),
-    bound to the tenant and the id under which they are kept."""
+    bound to the tenant and the id under which they are kept. The first key seals, and any of them
+    opens."""
 
-    def __init__(self, encryption_key: str) -> None:
-        derive = HKDF(SHA256(), length=32, salt=None, info=b"tidings webhooks secrets 1")
-        self._cipher = AESGCM(derive.derive(encryption_key.encode()))
+    def __init__(self, *keys: str) -> None:
+        self._ciphers = [_cipher(key) for key in dict.fromkeys(keys)]
         self._opened = lru_cache(maxsize=20_000)(self._open)
 
     async def keep_secret(
@@ -102,17 +103,17 @@ class Vault:
         headers: dict[str, str] = orjson.loads(self._opened(tenant, id, sealed))
         return headers
 
-    def opens(self, tenant: str, id: UUID, sealed: bytes) -> bool:
-        """Whether it was sealed with this key."""
-        try:
-            self._open(tenant, id, sealed)
-        except Sealed:
-            return False
-        return True
+    def check(self, tenant: str, id: UUID, sealed: bytes) -> None:
+        """Raises `Sealed` when no key opens it."""
+        self._open(tenant, id, sealed)
 
-    def resealed(self, former: Vault, tenant: str, id: UUID, sealed: bytes) -> bytes:
-        """What a `former` key has sealed, sealed with this one. Raises `Sealed`."""
-        return self._sealed(tenant, id, former._open(tenant, id, sealed))
+    def resealed(self, tenant: str, id: UUID, sealed: bytes) -> bytes | None:
+        """The same under the first key; None when it is already. Raises `Sealed`."""
+        try:
+            _opened(self._ciphers[0], tenant, id, sealed)
+        except InvalidTag:
+            return self._sealed(tenant, id, self._open(tenant, id, sealed))
+        return None
 
     async def _keep(self, connection: AsyncConnection[Any], tenant: str, material: bytes) -> UUID:
         id = uuid7()
@@ -125,13 +126,22 @@ class Vault:
 
     def _sealed(self, tenant: str, id: UUID, material: bytes) -> bytes:
         nonce = os.urandom(12)
-        return nonce + self._cipher.encrypt(nonce, material, _bound_to(tenant, id))
+        return nonce + self._ciphers[0].encrypt(nonce, material, _bound_to(tenant, id))
 
     def _open(self, tenant: str, id: UUID, sealed: bytes) -> bytes:
-        try:
-            return self._cipher.decrypt(sealed[:12], sealed[12:], _bound_to(tenant, id))
-        except InvalidTag:
-            raise Sealed(f"The secret {id} was not sealed with this ENCRYPTION_KEY.") from None
+        for cipher in self._ciphers:
+            with suppress(InvalidTag):
+                return _opened(cipher, tenant, id, sealed)
+        raise Sealed(f"The webhook secret {id} was sealed with another key.")
+
+
+def _cipher(key: str) -> AESGCM:
+    derive = HKDF(SHA256(), length=32, salt=None, info=b"tidings webhooks secrets 1")
+    return AESGCM(derive.derive(key.encode()))
+
+
+def _opened(cipher: AESGCM, tenant: str, id: UUID, sealed: bytes) -> bytes:
+    return cipher.decrypt(sealed[:12], sealed[12:], _bound_to(tenant, id))
 
 
 def _bound_to(tenant: str, id: UUID) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import time
 from hashlib import sha256
 from typing import Any
@@ -47,6 +48,8 @@ class FakeFacebook(FakeGraph):
         "GET /v22.0/page-1/videos": "list_videos",
         "GET /v22.0/*": "post",
         "GET /v22.0/*/insights": "insights",
+        "POST /v22.0/*/comments": "reply",
+        "GET /v22.0/*/comments": "list_replies",
         "GET /v22.0/oauth/access_token": "exchange",
         "DELETE /v22.0/me/permissions": "revoke",
     }
@@ -104,6 +107,23 @@ class FakeFacebook(FakeGraph):
         ]
         return Says(body={"data": data})
 
+    def reply(self, asked: Asked) -> Says:
+        to = asked.path.split("/")[2]
+        id = f"{to}_{self.next_id()}"
+        self.posts.append({"id": id, "text": asked.form["message"], "at": iso(), "to": to})
+        return Says(body={"id": id})
+
+    def list_replies(self, asked: Asked) -> Says:
+        """The Page's own, and one by somebody who says the same."""
+        data = [
+            {"id": f"{p['id']}{n}", "message": p["text"], "created_time": p["at"],
+             "from": {"id": whose}}
+            for p in self.shown()
+            if p["to"] == asked.path.split("/")[2]
+            for n, whose in (("x", "person-9"), ("", "page-1"))
+        ]  # fmt: skip
+        return Says(body={"data": data})
+
     def post(self, asked: Asked) -> Says:
         comment = {
             "id": "c1",
@@ -148,6 +168,7 @@ class FakeInstagram(FakeGraph):
         "GET /v22.0/*": "thing",
         "GET /v22.0/*/insights": "insights",
         "GET /v22.0/*/comments": "comments",
+        "POST /v22.0/ig-1/mentions": "reply",
         "GET /refresh_access_token": "exchange",
     }
 
@@ -181,6 +202,8 @@ class FakeInstagram(FakeGraph):
 
     def thing(self, asked: Asked) -> Says:
         id = asked.path.rpartition("/")[2]
+        if id == "ig-1":
+            return self.mentioned(asked)
         if id in self.containers:
             container = self.containers[id]
             if container["status"] == "IN_PROGRESS":
@@ -206,6 +229,23 @@ class FakeInstagram(FakeGraph):
         told = {"views": 70, "reach": 60, "likes": 7, "comments": 1, "shares": 2}
         data = [{"name": n, "values": [{"value": v}]} for n, v in told.items()]
         return Says(body={"data": data})
+
+    def reply(self, asked: Asked) -> Says:
+        id, to = self.next_id(), asked.form["media_id"]
+        self.posts.append({"id": id, "text": asked.form["message"], "at": iso(), "to": to})
+        return Says(body={"id": id})
+
+    def mentioned(self, asked: Asked) -> Says:
+        """The media in whose caption the account is mentioned, with its comments."""
+        found = re.match(r"mentioned_media\.media_id\((\w+)\)", asked.query["fields"])
+        assert found
+        said = [{"id": "c9", "text": "Love it!", "timestamp": iso()}]
+        said += [
+            {"id": p["id"], "text": p["text"], "timestamp": p["at"]}
+            for p in self.shown()
+            if p["to"] == found[1]
+        ]
+        return Says(body={"mentioned_media": {"id": found[1], "comments": {"data": said}}})
 
     def comments(self, asked: Asked) -> Says:
         comment = {"id": "c1", "text": "Love it!", "timestamp": iso(), "username": "bo"}

@@ -42,6 +42,7 @@ class FakeLinkedIn(Bearer):
         "GET /rest/images/*": "image_status",
         "GET /rest/socialActions/*": "actions",
         "GET /rest/socialActions/*/comments": "comments",
+        "POST /rest/socialActions/*/comments": "reply",
         "POST /oauth/v2/accessToken": "give_tokens",
         "POST /oauth/v2/revoke": "revoke",
     }
@@ -103,7 +104,24 @@ class FakeLinkedIn(Bearer):
             }
         )
 
+    def reply(self, asked: Asked) -> Says:
+        to = asked.path.split("/")[3]
+        id = f"urn:li:comment:(urn:li:activity:1,{self.next_id()})"
+        self.posts.append({"id": id, "text": asked.json["message"]["text"], "to": to,
+                           "author": asked.json["actor"], "at": time.time() * 1000,
+                           "asked": asked.json})  # fmt: skip
+        return Says(201, {"commentUrn": id}, {"x-restli-id": id})
+
     def comments(self, asked: Asked) -> Says:
+        to = asked.path.split("/")[3]
+        if mine := [p for p in self.shown() if p.get("to") == to]:
+            own = [
+                {"commentUrn": f"{p['id']}{n}", "actor": actor, "message": {"text": p["text"]},
+                 "created": {"time": int(p["at"])}}
+                for p in mine
+                for n, actor in (("9", "urn:li:person:bo"), ("", p["author"]))
+            ]  # fmt: skip
+            return Says(body={"elements": own})
         comment = {
             "id": "c1",
             "actor": "urn:li:person:bo",

@@ -65,7 +65,9 @@ class FakeTwitter(FakeNetwork):
         media = asked.json.get("media", {}).get("media_ids", [])
         assert all(id in self.uploads for id in media)
         id = self.next_id()
-        self.posts.append({"id": id, "text": text, "media": media, "at": datetime.now(UTC)})
+        to = asked.json.get("reply", {}).get("in_reply_to_tweet_id")
+        post = {"id": id, "text": text, "media": media, "at": datetime.now(UTC), "to": to}
+        self.posts.append(post)
         return Says(201, {"data": {"id": id, "text": text}})
 
     def list_posts(self, asked: Asked) -> Says:
@@ -77,12 +79,15 @@ class FakeTwitter(FakeNetwork):
                 if word.startswith("https://")
             ]
             text = post["text"].replace("&", "&amp;")
+            text = f"@amira {text}" if post["to"] else text
             for link in links:
                 text = text.replace(link["expanded_url"].replace("&", "&amp;"), link["url"])
             text += " https://t.co/media" if post["media"] else ""
             at = post["at"].strftime("%Y-%m-%dT%H:%M:%S.000Z")
             entities = {"entities": {"urls": links}} if links else {}
-            data.append({"id": post["id"], "text": text, "created_at": at, **entities})
+            to = {"referenced_tweets": [{"type": "replied_to", "id": post["to"]}]}
+            more = {**entities, **(to if post["to"] else {})}
+            data.append({"id": post["id"], "text": text, "created_at": at, **more})
         return Says(body={"data": data, "meta": {"result_count": len(data)}})
 
     def one(self, asked: Asked) -> Says:
