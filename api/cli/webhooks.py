@@ -85,7 +85,7 @@ async def _replay(
         raise Refused("There is no such endpoint.")
     request = ReplayRequest(since=span[0], until=span[1], only_failed=failed)
     async with open_log(settings, "webhooks-replay") as log:
-        vault, guard = Vault(settings.encryption_key), EgressGuard(settings.private_networks)
+        vault, guard = Vault(*settings.webhook_secret_keys), EgressGuard(settings.private_networks)
         positions = Webhooks(settings.database_url, log.pool, vault, guard).positions
         command = ReplayEvents(request, *await positions(*span))
         for tenant, endpoint, *_ in found:

@@ -112,7 +112,7 @@ def encode(event: DomainEvent, keys: Keys | None = None) -> bytes:
         raise TypeError(f"{event.TOPIC}: {error}") from error
     if back != state:
         _refuse_unstorable(state)
-    return seal(event, stored, keys) if personal_fields(kind) else stored
+    return seal(event, kept, keys) if personal_fields(kind) else stored
 
 
 def _refuse_unstorable(state: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ from infrastructure.event_log.committer import Committer, key_mismatch
 from infrastructure.event_log.snapshots import UnusableSnapshot
 from infrastructure.event_log.turns import Turns
 from infrastructure.personal_data.opening import opened, opened_states
-from infrastructure.personal_data.persons import Persons, holds_personal
+from infrastructure.personal_data.persons import Persons
 
 log = structlog.get_logger()
 
@@ -173,10 +173,10 @@ class EventLog:
     async def append(self, decision: Decision) -> Appended:
         """Commit a decision together with whatever others are being committed now."""
         try:
-            if holds_personal(decision.events):
+            keys = self.persons.at_hand(decision.events)
+            if keys is None:
                 keys = await self.persons.keys_of(decision.events)
-                return await self.committer.submit(decision, keys)
-            return await self.committer.submit(decision)
+            return await self.committer.submit(decision, keys)
         except IntegrityError:
             streams = {event.originator_id for event in decision.events}
             self.turns.clashed(streams)

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row, tuple_row
 from psycopg.types.json import Jsonb
@@ -31,16 +30,13 @@ from application.compliance.erasures import BeginErasure, CompleteErasure
 from application.kernel import NO_ANSWER, Desk, Job
 from domain.compliance.erasures import Erasure, erasure_id
 from domain.kernel import NotFound, Unavailable
-from infrastructure.event_log import codec
-from infrastructure.event_log.codec import StoredEvent
 from infrastructure.event_log.log import EventLog
 from infrastructure.jobs import defer
 from infrastructure.personal_data import keyring
 from infrastructure.personal_data.keyring import LEASE
-from infrastructure.personal_data.opening import place_of
-from infrastructure.personal_data.purging import PURGERS, Places, Purger, Traces, texts
+from infrastructure.personal_data.purging import PURGERS, Places, Purger, Traces, noted
 from infrastructure.personal_data.receipts import Receipt, ReceiptSigner
-from infrastructure.personal_data.sealing import SEALED, Altered, PersonKey, SealedState
+from infrastructure.personal_data.tracing import trace
 from infrastructure.read_models import registry
 from infrastructure.settings import Settings
 from projections.kernel import ReadModel
@@ -52,15 +48,8 @@ TAKE_UP = timedelta(seconds=60)
 PATIENCE = 30.0
 """Seconds that read models have to come up."""
 LOOK = 0.05
-CHUNK = 500
-"""Rows of the log that are looked at together."""
 
 _KEY = "SELECT id, tenant, wrapping, wrapped FROM vault.keys WHERE tenant = %s AND subject = %s"
-
-_ABOUT = (
-    f"{codec.SELECT} WHERE tenant = %s AND substring(state FROM 1 FOR 11) = %s"
-    " AND position(%s IN state) > 0 ORDER BY position"
-)
 
 _BEHIND = """
 SELECT m.name, m.id, m.state, m.position < %(position)s AS behind, b.schema AS build
@@ -102,7 +91,7 @@ class Eraser:
             return []
         try:
             async with self._connection() as connection:
-                traces, _ = await _trace(connection, tenant, UUID(person))
+                traces, _ = await trace(connection, tenant, UUID(person))
             await self._finish(traces)
         except Unavailable:
             return [again]
@@ -116,8 +105,13 @@ class Eraser:
         return row.receipt  # type: ignore[no-any-return]
 
     async def _begin(self, tenant: str, subject: str, actor: str) -> Traces | None:
-        """Destroy the key; None when there is none."""
+        """Destroy the key; None when there is none. Who is known by notes of the audit alone gets
+        one first, so that their erasure has a name."""
         ring = keyring.current()
+        async with self._connection() as connection, connection.transaction():
+            known_by_notes = await noted(connection, tenant, subject)
+        if known_by_notes:
+            await self.log.persons.meet({(tenant, subject)})
         hash = await self.log.persons.hash_of(tenant, "subject", subject)
         async with self._connection() as connection, connection.transaction():
             cursor = connection.cursor(row_factory=tuple_row, binary=True)
@@ -127,7 +121,7 @@ class Eraser:
                 return None
             key = ring.unwrap(row)
             await connection.execute("DELETE FROM vault.keys WHERE id = %s", [key.id])
-            traces, values = await _trace(connection, tenant, key.id, key)
+            traces, values = await trace(connection, tenant, key.id, key)
             traces = replace(traces, values=values, subject=subject)
             purged = await self._purge(connection, traces)
             await connection.execute(
@@ -146,7 +140,7 @@ class Eraser:
         position = await self._announce(desk, traces.person, row.subject.hex())
         await self._passed(position)
         async with self._connection() as connection, connection.transaction():
-            found, _ = await _trace(connection, traces.tenant, traces.person)
+            found, _ = await trace(connection, traces.tenant, traces.person)
             again = await self._purge(
                 connection, replace(found, values=traces.values, subject=traces.subject)
             )
@@ -221,7 +215,7 @@ class Eraser:
             id, receipt = row
             if receipt is not None:
                 return receipt  # type: ignore[no-any-return]
-            traces, _ = await _trace(connection, tenant, id)
+            traces, _ = await trace(connection, tenant, id)
         return await self._finish(replace(traces, subject=subject))
 
     async def _erasure(self, id: UUID) -> Any:
@@ -264,35 +258,6 @@ def _facts(row: Any, traces: Traces, purged: Mapping[str, int], position: int) -
 
 def _instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-async def _trace(
-    connection: AsyncConnection[Any], tenant: str, person: UUID, key: PersonKey | None = None
-) -> tuple[Traces, Sequence[str]]:
-    """Where the log holds data of a person, and with their key the texts themselves. Reads all of
-    the log: whose data is where is not noted anywhere else."""
-    streams: dict[UUID, None] = {}
-    requests: dict[str, None] = {}
-    positions: list[int] = []
-    values: dict[str, None] = {}
-    async with connection.transaction(), connection.cursor(name="traces") as cursor:
-        cursor.itersize = CHUNK
-        await cursor.execute(_ABOUT, (tenant, SEALED, f'["{person}",'.encode()))
-        async for row in cursor:
-            stored = StoredEvent(*row)
-            positions.append(stored.position)
-            streams[stored.stream_id] = None
-            requests[orjson.loads(stored.state)["correlation_id"]] = None
-            if key is not None:
-                values |= dict.fromkeys(_texts_in(stored, key))
-    return Traces(tenant, person, list(streams), positions, list(requests)), list(values)
-
-
-def _texts_in(stored: StoredEvent, key: PersonKey) -> list[str]:
-    try:
-        return list(texts(SealedState(place_of(stored), stored.state).values_of(key)))
-    except Altered:
-        return []  # nobody can read it any more
 
 
 async def _behind(

@@ -60,6 +60,11 @@ class Keyring:
         """Whether keys may be used without another look."""
         return monotonic() < self._looked + LEASE
 
+    @property
+    def ageing(self) -> bool:
+        """Whether it is time for another look, while keys may still be used."""
+        return monotonic() > self._looked + LEASE / 2
+
     def at_hand(self, id: UUID | None) -> PersonKey | None:
         """A key that may be used while the keyring is `fresh`."""
         return self._held.get(id) if id is not None else None
@@ -85,6 +90,8 @@ class Keyring:
         keys that were `asked` for and are there. Raises `KeyUnusable`."""
         keys: dict[UUID, PersonKey] = {}
         erased: list[UUID] = []
+        if began > self._looked + LONGEST:
+            self._held.clear()
         for id, tenant, wrapping, wrapped in rows:
             if tenant is None:
                 erased.append(id)

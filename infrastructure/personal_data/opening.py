@@ -88,11 +88,14 @@ def place_of(stored: StoredEvent) -> Place:
 
 
 def _sealed(events: Sequence[StoredEvent]) -> dict[int, SealedState]:
-    return {
-        n: SealedState(place_of(each), each.state)
-        for n, each in enumerate(events)
-        if each.state.startswith(SEALED)
-    }
+    sealed = {}
+    for n, each in enumerate(events):
+        if each.state.startswith(SEALED):
+            try:
+                sealed[n] = SealedState(place_of(each), each.state)
+            except Altered as error:
+                _left_sealed(error)
+    return sealed
 
 
 def _ids(states: Iterable[SealedState]) -> set[UUID]:
@@ -109,7 +112,12 @@ def _put_back(
     for n, state in sealed.items():
         try:
             clear = state.opened(keys) if mask is None else state.masked(keys, mask)
-            rows[n] = replace(rows[n], state=clear)
         except Altered as error:
-            log.error("personal_data.altered", where=str(error))
+            _left_sealed(error)
+        else:
+            rows[n] = replace(rows[n], state=clear)
     return rows
+
+
+def _left_sealed(error: Altered) -> None:
+    log.error("personal_data.altered", where=str(error))

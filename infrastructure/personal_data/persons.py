@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from time import monotonic
 from typing import Any
@@ -22,14 +23,10 @@ from psycopg_pool import AsyncConnectionPool
 from uuid_utils.compat import uuid7
 
 from domain.kernel import DomainEvent
-from domain.personal import personal_fields
 from infrastructure.personal_data import keyring
 from infrastructure.personal_data.keyring import LOOK, MOST, Keyring, KeyUnusable
-from infrastructure.personal_data.sealing import Keys, PersonKey, subjects
+from infrastructure.personal_data.sealing import Keys, PersonKey, Subject, subjects
 from infrastructure.secrets import CannotOpen, Sealed
-
-Subject = tuple[str, str]
-"""Tenant and subject."""
 
 AT_ONCE = 500
 """Persons who are looked up together."""
@@ -37,24 +34,27 @@ AT_ONCE = 500
 HASHING = "hashing"
 """What the key of keyed hashes is wrapped for."""
 
-_KNOWN = (
-    "SELECT tenant, subject, id, wrapping, wrapped FROM vault.keys"
-    " JOIN unnest(%s::text[], %s::bytea[]) AS n (tenant, subject) USING (tenant, subject)"
-)
 _MAKE = (
     "SELECT tenant, subject, id, wrapping, wrapped"
     " FROM vault.make_keys(%s::uuid[], %s::text[], %s::bytea[], %s, %s::bytea[])"
 )
 
 
-def holds_personal(events: Iterable[DomainEvent]) -> bool:
-    """Whether any of these events has personal fields."""
-    return any(personal_fields(type(event)) for event in events)
-
-
 def lookup_hash(key: bytes, tenant: str, kind: str, value: str) -> bytes:
     """HMAC-SHA256 (RFC 2104) by which a normalised value is found without being stored."""
-    return hmac.digest(key, "\0".join((tenant, kind, value)).encode(), sha256)
+    # Text that UTF-8 has no room for is refused with the event; here it must not fail others.
+    text = "\0".join((tenant, kind, value)).encode(errors="surrogatepass")
+    return hmac.digest(key, text, sha256)
+
+
+@dataclass(eq=False)
+class _Round:
+    """Persons who are looked up together, for all that wait for one of them."""
+
+    wanted: set[Subject] = field(default_factory=set)
+    found: dict[Subject, PersonKey] = field(default_factory=dict)
+    error: Exception | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Persons:
@@ -63,7 +63,7 @@ class Persons:
     def __init__(self, pool: AsyncConnectionPool[Any], ring: Keyring | None = None) -> None:
         self.pool, self._ring = pool, ring
         self._known: dict[Subject, UUID] = {}
-        self._asked: dict[Subject, asyncio.Future[PersonKey]] = {}
+        self._next = _Round()
         self._looking: asyncio.Task[None] | None = None
         self._hashing: bytes | None = None
 
@@ -71,23 +71,43 @@ class Persons:
     def ring(self) -> Keyring:
         return self._ring or keyring.current()
 
+    def at_hand(self, events: Iterable[DomainEvent]) -> Keys | None:
+        """The keys of everybody whose data these events hold, as far as they may be used without
+        asking; None when `keys_of` has to be asked."""
+        keys: dict[Subject, PersonKey] = {}
+        wanted = subjects(events)
+        if not wanted:
+            return keys
+        ring, known = self.ring, self._known
+        if ring.ageing:
+            if not ring.fresh:
+                return None
+            self._begin()  # so that in steady use nobody ever waits for a look
+        for subject in wanted:
+            key = ring.at_hand(known.get(subject))
+            if key is None:
+                return None
+            keys[subject] = key
+        return keys
+
     async def keys_of(self, events: Iterable[DomainEvent]) -> Keys:
         """The keys of everybody whose data these events hold; new persons get one.
 
         Raises `KeyUnusable`, and what the database raises.
         """
-        wanted = {subject for event in events for subject in subjects(event)}
-        ring = self.ring
-        keys: dict[Subject, PersonKey] = {}
-        if ring.fresh:  # else everybody is asked for again, and the first of them has a look
-            for subject in wanted:
-                if key := ring.at_hand(self._known.get(subject)):
-                    keys[subject] = key
-        if len(keys) == len(wanted):
-            return keys
-        futures = {subject: self._ask(subject) for subject in wanted - keys.keys()}
-        await asyncio.wait(futures.values())  # not gather: others wait for the same ones
-        return keys | {subject: future.result() for subject, future in futures.items()}
+        return await self.meet(set(subjects(events)))
+
+    async def meet(self, wanted: Collection[Subject]) -> Keys:
+        """The keys of these persons; new ones get one. Raises as `keys_of` does."""
+        if not wanted:
+            return {}
+        round = self._next
+        round.wanted.update(wanted)
+        self._begin()
+        await round.over.wait()
+        if round.error is not None:
+            raise round.error
+        return {subject: round.found[subject] for subject in wanted}
 
     async def hash_of(self, tenant: str, kind: str, value: str) -> bytes:
         """`lookup_hash` with the key of this database; it outlives a change of ENCRYPTION_KEY."""
@@ -96,55 +116,71 @@ class Persons:
                 self._hashing = await hashing_key(connection, self.ring)
         return lookup_hash(self._hashing, tenant, kind, value)
 
-    def _ask(self, subject: Subject) -> asyncio.Future[PersonKey]:
-        future = self._asked.get(subject)
-        if future is None:
-            future = self._asked[subject] = asyncio.get_running_loop().create_future()
+    def _begin(self) -> None:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_up(), name="persons")
-        return future
 
     async def _look_up(self) -> None:
-        while self._asked:
-            some = dict(list(self._asked.items())[:AT_ONCE])
+        """Rounds as long as anybody waits; with nobody waiting, a look in good time."""
+        while True:
+            round, self._next = self._next, _Round()
             try:
-                found = await self._found(list(some))
+                await self._fill(round)
             except BaseException as error:
-                for subject, future in some.items():
-                    del self._asked[subject]
-                    future.set_exception(_told(error))
-                    future.exception()  # whoever asked may have gone away
+                round.error = _told(error)
                 if not isinstance(error, Exception):
+                    self._next.error = round.error
+                    self._next.over.set()
+                    self._next = _Round()
                     raise
-                continue
-            if len(self._known) + len(found) > MOST:
-                self._known.clear()
-            for subject, key in found.items():  # who was erased in this moment is asked for again
-                self._known[subject] = key.id
-                self._asked.pop(subject).set_result(key)
+            finally:
+                round.over.set()
+            if not self._next.wanted:
+                return
+
+    async def _fill(self, round: _Round) -> None:
+        ring = self.ring
+        if ring.ageing:
+            async with self.pool.connection() as connection:
+                began = monotonic()
+                ring.looked([], await _rows(connection, LOOK, ([],)), began)
+        missing = []
+        for subject in round.wanted:
+            if key := ring.at_hand(self._known.get(subject)):
+                round.found[subject] = key
+            else:
+                missing.append(subject)
+        for n in range(0, len(missing), AT_ONCE):
+            round.found |= await self._found(missing[n : n + AT_ONCE])
 
     async def _found(self, wanted: Sequence[Subject]) -> dict[Subject, PersonKey]:
+        """From the database, which takes the keys offered to it for those who have none yet."""
+        ring = self.ring
         hashes = {(s[0], await self.hash_of(s[0], "subject", s[1])): s for s in wanted}
-        new = [(tenant, hash, uuid7(), AESGCM.generate_key(256)) for tenant, hash in hashes]
-        offered = (
-            [id for _, _, id, _ in new],
-            [tenant for tenant, _, _, _ in new],
-            [hash for _, hash, _, _ in new],
-            self.ring.vault.key_id,
-            [self.ring.wrap(tenant, id, key) for tenant, _, id, key in new],
+        offered = [(t, hash, uuid7(), AESGCM.generate_key(256)) for t, hash in hashes]
+        fresh = {id: key for _, _, id, key in offered}
+        values = (
+            list(fresh),
+            [tenant for tenant, _, _, _ in offered],
+            [hash for _, hash, _, _ in offered],
+            ring.vault.key_id,
+            [ring.wrap(tenant, id, key) for tenant, _, id, key in offered],
         )
         async with self.pool.connection() as connection:
-            if not self.ring.fresh:
-                began = monotonic()
-                self.ring.looked([], await _rows(connection, LOOK, ([],)), began)
             began = monotonic()
-            rows = await _rows(connection, _MAKE, offered)
-        keys = {
-            hashes[tenant, bytes(hash)]: self.ring.unwrap((id, tenant, wrapping, wrapped))
-            for tenant, hash, id, wrapping, wrapped in rows
-        }
-        self.ring.keep({key.id: key for key in keys.values()}, began)
-        return keys
+            rows = await _rows(connection, _MAKE, values)
+        found = {}
+        for tenant, hash, id, wrapping, wrapped in rows:
+            own = fresh.get(id)
+            key = (
+                PersonKey(id, AESGCM(own)) if own else ring.unwrap((id, tenant, wrapping, wrapped))
+            )
+            found[hashes[tenant, bytes(hash)]] = key
+        ring.keep({key.id: key for key in found.values()}, began)
+        if len(self._known) + len(found) > MOST:
+            self._known.clear()
+        self._known.update((subject, key.id) for subject, key in found.items())
+        return found
 
 
 async def hashing_key(connection: AsyncConnection[Any], ring: Keyring) -> bytes:

@@ -143,15 +143,34 @@ async def timers(places: Places, traces: Traces) -> int:
     return cursor.rowcount
 
 
+NOTES = ("refusals", "origins")
+"""Tables of the schema `audit`: who was refused what, and from where changes were made."""
+
+
+async def noted(connection: AsyncConnection[Any], tenant: str, subject: str) -> bool:
+    """Whether there are notes of a user of this name; within a transaction."""
+    await _as_tenant(connection, tenant)
+    looks = " UNION ALL ".join(
+        f"SELECT FROM audit.{table} WHERE tenant = %(tenant)s AND actor = %(actor)s"
+        for table in NOTES
+    )
+    cursor = await connection.execute(
+        f"SELECT EXISTS ({looks})".encode(), {"tenant": tenant, "actor": subject}
+    )
+    return bool((await cursor.fetchone() or (False,))[0])
+
+
+async def _as_tenant(connection: AsyncConnection[Any], tenant: str) -> None:
+    await connection.execute("SELECT set_config('tidings.tenant', %s, true)", [tenant])
+
+
 async def audit_notes(places: Places, traces: Traces) -> int:
     """From where the person made requests, when they are a user of this very name."""
     if traces.subject is None:
         return 0
-    await places.connection.execute(
-        "SELECT set_config('tidings.tenant', %s, true)", [traces.tenant]
-    )
+    await _as_tenant(places.connection, traces.tenant)
     gone = 0
-    for table in ("refusals", "origins"):
+    for table in NOTES:
         cursor = await places.connection.execute(
             f"DELETE FROM audit.{table} WHERE tenant = %s AND actor = %s".encode(),  # noqa: S608
             (traces.tenant, traces.subject),

@@ -5,10 +5,9 @@ Events are not touched: they are encrypted with persons' keys, which stay the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from psycopg import Connection
 
@@ -17,6 +16,7 @@ from infrastructure.personal_data.keyring import Keyring, KeyUnusable
 from infrastructure.personal_data.persons import HASHING
 from infrastructure.secrets import CannotOpen, Sealed, SecretVault
 from infrastructure.settings import Settings, UnusableSetting
+from infrastructure.webhooks.signing import Sealed as WebhookSecretSealed
 from infrastructure.webhooks.signing import Vault
 
 PIECE = 1000
@@ -32,7 +32,8 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
 
 
 def check_keys(settings: Settings) -> None:
-    """Raises `UnusableSetting` when personal data is there that these keys do not open."""
+    """Raises `UnusableSetting` when personal data or webhook secrets are there that these keys do
+    not open."""
     ring = Keyring(settings.encryption_key, settings.older_encryption_keys)
     with database.connect_sync(settings.database_url, "check-keys") as connection:
         try:
@@ -41,6 +42,13 @@ def check_keys(settings: Settings) -> None:
             raise UnusableSetting(
                 "ENCRYPTION_KEY does not open the personal data in this database; set the key that"
                 " it was kept with, or add that one to ENCRYPTION_KEYS."
+            ) from None
+        try:
+            _check_webhooks(connection, Vault(*settings.webhook_secret_keys))
+        except WebhookSecretSealed:
+            raise UnusableSetting(
+                "Neither WEBHOOK_SECRET_KEY nor ENCRYPTION_KEY opens the webhook secrets in this"
+                " database; add the key they were kept with to ENCRYPTION_KEYS."
             ) from None
 
 
@@ -56,6 +64,13 @@ def _check(connection: Connection[Any], ring: Keyring) -> None:
         )
         if stranger.fetchone() is not None:
             raise KeyUnusable("A person's key was wrapped with another ENCRYPTION_KEY.")
+
+
+def _check_webhooks(connection: Connection[Any], vault: Vault) -> None:
+    with connection.transaction(), connection.cursor(name="webhook_secrets") as cursor:
+        cursor.execute("SELECT tenant, id, sealed FROM webhooks.secrets")
+        for tenant, id, sealed in cursor:
+            vault.check(tenant, id, sealed)
 
 
 def _open(vault: SecretVault, key_id: str, data: bytes, *context: str) -> bytes:
@@ -142,11 +157,14 @@ class Rotation:
         return len(rows)
 
     def _webhooks(self, connection: Connection[Any]) -> int:
-        present, *older = map(Vault, secrets_of(self.settings))
+        vault = Vault(*self.settings.webhook_secret_keys)
         rows = connection.execute("SELECT id, tenant, sealed FROM webhooks.secrets").fetchall()
         done = 0
         for n, (id, tenant, sealed) in enumerate(rows, 1):
-            fresh = _resealed(present, older, tenant, id, sealed)
+            try:
+                fresh = vault.resealed(tenant, id, sealed)
+            except WebhookSecretSealed as error:
+                raise KeyUnusable(str(error)) from None
             if fresh is not None:
                 done += 1
                 connection.execute(
@@ -158,15 +176,3 @@ class Rotation:
     @property
     def _ring(self) -> Keyring:
         return Keyring(self.settings.encryption_key, self.settings.older_encryption_keys)
-
-
-def _resealed(
-    present: Vault, older: Sequence[Vault], tenant: str, id: UUID, sealed: bytes
-) -> bytes | None:
-    """A webhook's secret under the present key; None when it is already."""
-    if present.opens(tenant, id, sealed):
-        return None
-    for former in older:
-        if former.opens(tenant, id, sealed):
-            return present.resealed(former, tenant, id, sealed)
-    raise KeyUnusable(f"No key opens the webhook secret {id}.")

@@ -9,10 +9,12 @@ what is left of it.
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +23,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.kernel import DomainEvent
-from domain.personal import PersonalField, persons_of
+from domain.personal import Personal, PersonalField, personal_fields, persons_of
 
 SEALED = b'{"_sealed":'
 """How a state with personal data begins; no event has a field of that name."""
@@ -32,6 +34,10 @@ NONCE = 12
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_apart = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_apart_if_any = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
+_parts = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_sealings = msgspec.json.Decoder(list[tuple[UUID, list[str], bytes]]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +52,10 @@ class PersonKey:
         object.__setattr__(self, "name", str(self.id))
 
 
-Keys = Mapping[tuple[str, str], PersonKey]
-"""By tenant and subject."""
+Subject = tuple[str, str]
+"""Tenant and subject."""
+
+Keys = Mapping[Subject, PersonKey]
 
 
 class NotOpened(ValueError):
@@ -72,70 +80,150 @@ class Place:
 
     def bound(self, fields: Sequence[str]) -> bytes:
         """What the data of these fields is bound to. None of it can hold a NUL."""
-        named = "\0".join((self.topic, *fields))
-        return f"{self.tenant}\0{self.stream_id.hex}\0{self.version}\0{named}".encode()
+        return _bound(self.tenant, self.stream_id, self.version) + _named(self.topic, fields)
 
 
-def subjects(event: DomainEvent) -> set[tuple[str, str]]:
-    """Tenant and subject of everybody whose data `event` holds."""
-    return {(event.tenant, personal.subject(event)) for personal, _ in persons_of(type(event))}
+def _bound(tenant: str, stream: UUID, version: int) -> bytes:
+    return f"{tenant}\0{stream.int:032x}\0{version}".encode()
 
 
-def seal(event: DomainEvent, stored: bytes, keys: Keys | None) -> bytes:
-    """The state `stored` of `event` with its personal data sealed. Raises `TypeError` when the
-    key of one of its persons is not given."""
-    state = _decode(stored)
-    place = Place(event.TOPIC, event.originator_id, event.originator_version, event.tenant)
+def _named(topic: str, fields: Sequence[str]) -> bytes:
+    return "\0".join(("", topic, *fields)).encode()
+
+
+def subjects(events: Iterable[DomainEvent]) -> list[Subject]:
+    """Tenant and subject of everybody whose data is in `events`."""
+    return [
+        (event.tenant, share.personal.subject(event))
+        for event in events
+        for share in _plan(type(event)).shares
+    ]
+
+
+def seal(event: DomainEvent, state: dict[str, Any], keys: Keys | None) -> bytes:
+    """`state`, all that is stored of `event` by field, as JSON with its personal data sealed.
+    Raises `TypeError` when the key of one of its persons is not given."""
+    plan, tenant = _plan(type(event)), event.tenant
     sealed = []
-    for personal, fields in persons_of(type(event)):
-        names, values = _taken(state, fields)
-        if not names:
+    for share in plan.shares:
+        taken = share.taken(event)
+        if taken is None:
             continue
-        key = keys.get((event.tenant, personal.subject(event))) if keys else None
+        names, named, values = taken
+        key = keys.get((tenant, share.personal.subject(event))) if keys else None
         if key is None:
             raise TypeError(f"{event.TOPIC} holds personal data, and its person's key is not here")
         nonce = os.urandom(NONCE)
-        data = nonce + key.cipher.encrypt(nonce, _encode(values), place.bound(names))
-        sealed.append((key.name, names, b64encode(data).decode()))
-    return _encode({"_sealed": sealed, **state}) if sealed else stored
+        bound = _bound(tenant, event.originator_id, event.originator_version) + named
+        sealed.append((key.name, names, nonce + key.cipher.encrypt(nonce, _encode(values), bound)))
+    return _encode(plan.erase({"_sealed": sealed, **state}) if sealed else state)
 
 
-def _taken(state: dict[str, Any], fields: Sequence[PersonalField]) -> tuple[list[str], list[Any]]:
-    """Names and values of one person's fields, which hold their erased form from now on."""
-    names, values = [], []
-    for each in fields:
-        owner, last = _owner(state, each.path), each.path[-1]
-        if owner is not None and owner.get(last) is not None:
-            names.append(each.name)
-            values.append(owner[last])
-            owner[last] = each.erased
-    return names, values
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What a kind of events holds of one person."""
+
+    topic: str
+    personal: Personal
+    names: tuple[str, ...]
+    named: bytes
+    find: Callable[[Any], tuple[Any, ...]]
+
+    def taken(self, event: DomainEvent) -> tuple[Sequence[str], bytes, Sequence[Any]] | None:
+        """Names and values of the fields that hold something, with the names as they are bound."""
+        try:
+            values = self.find(event)
+        except AttributeError:  # an optional part is missing
+            values = tuple(_reached(event, name) for name in self.names)
+        if None not in values:
+            return self.names, self.named, values
+        there = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
+        return (
+            (list(there), _named(self.topic, list(there)), list(there.values())) if there else None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How the events of a kind are sealed. `erase` puts the erased forms into a state's fields."""
+
+    shares: tuple[_Share, ...]
+    erase: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@cache
+def _plan(kind: type[DomainEvent]) -> _Plan:
+    shares = [
+        _Share(kind.TOPIC, personal, names, _named(kind.TOPIC, names), _finder(names))
+        for personal, fields in persons_of(kind)
+        if (names := tuple(each.name for each in fields))
+    ]
+    return _Plan(tuple(shares), _eraser([(each.path, each) for each in personal_fields(kind)]))
+
+
+def _finder(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    find = attrgetter(*names)
+    return find if len(names) > 1 else lambda event: (find(event),)
+
+
+def _reached(owner: Any, name: str) -> Any:
+    for each in name.split("."):
+        owner = getattr(owner, each, None)
+    return owner
+
+
+def _eraser(
+    fields: Sequence[tuple[tuple[str, ...], PersonalField]],
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    here = [(path[0], each.erased) for path, each in fields if len(path) == 1]
+    owners = dict.fromkeys(path[0] for path, _ in fields if len(path) > 1)
+    below = [
+        (owner, _eraser([(path[1:], each) for path, each in fields if path[0] == owner]))
+        for owner in owners
+    ]
+
+    def erase(state: dict[str, Any]) -> dict[str, Any]:
+        for name, erased in here:
+            if state.get(name) is not None:
+                state[name] = erased
+        for name, deeper in below:
+            if (value := state.get(name)) is not None:
+                state[name] = deeper({n: getattr(value, n) for n in _names(value.__class__)})
+        return state
+
+    return erase
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 class SealedState:
-    """A stored state with personal data, taken apart."""
+    """A stored state with personal data, taken apart as far as it has to be. Raises `Altered`."""
 
     def __init__(self, place: Place, stored: bytes) -> None:
-        self.place, self.state = place, _decode(stored)
-        self.sealed: list[tuple[UUID, list[str], str]] = [
-            (UUID(id), fields, data) for id, fields, data in self.state.pop("_sealed")
-        ]
+        self.place = place
+        try:
+            self.state: dict[str, Any] = _apart(stored)
+            self.sealed = _sealings(self.state.pop("_sealed"))
+        except msgspec.MsgspecError:
+            raise Altered(self._where) from None
 
     def opened(self, keys: Mapping[UUID, PersonKey]) -> bytes:
         """The state with the data of everybody whose key is there. Raises `Altered`."""
         for id, fields, data in self.sealed:
             if key := keys.get(id):
-                self._put(fields, self._values(key, fields, data))
+                values = _parts(self._clear(key, fields, data))
+                for name, value in zip(fields, values, strict=True):
+                    self._put(name, value)
         return self._with_persons()
 
     def masked(self, keys: Mapping[UUID, PersonKey], mask: str) -> bytes:
         """The state with `mask` for each personal text that is there, for looking at."""
         for id, fields, _ in self.sealed:
             for name in fields if id in keys else ():
-                path = tuple(name.split("."))
-                owner = _owner(self.state, path)
-                if owner is not None and isinstance(owner[path[-1]], str):
-                    owner[path[-1]] = mask
+                self._put(name, mask, only_text=True)
         return self._with_persons()
 
     def values_of(self, key: PersonKey) -> list[Any]:
@@ -144,35 +232,38 @@ class SealedState:
             value
             for id, fields, data in self.sealed
             if id == key.id
-            for value in self._values(key, fields, data)
+            for value in _decode(self._clear(key, fields, data))
         ]
 
-    def _values(self, key: PersonKey, fields: list[str], data: str) -> list[Any]:
-        raw = b64decode(data)
+    def _clear(self, key: PersonKey, fields: list[str], data: bytes) -> bytes:
         try:
-            values = key.cipher.decrypt(raw[:NONCE], raw[NONCE:], self.place.bound(fields))
+            return key.cipher.decrypt(data[:NONCE], data[NONCE:], self.place.bound(fields))
         except (InvalidTag, ValueError):
-            raise Altered(f"{self.place.topic}, stream {self.place.stream_id}") from None
-        decoded: list[Any] = _decode(values)
-        return decoded
+            raise Altered(self._where) from None
 
-    def _put(self, fields: list[str], values: list[Any]) -> None:
-        for name, value in zip(fields, values, strict=True):
-            path = tuple(name.split("."))
-            owner = _owner(self.state, path)
-            if owner is not None:
-                owner[path[-1]] = value
+    def _put(self, name: str, value: Any, *, only_text: bool = False) -> None:
+        *path, last = name.split(".")
+        owner: dict[str, Any] | None = self.state
+        for each in path:
+            owner = self._below(owner, each) if owner is not None else None
+        if owner is None or (only_text and not bytes(owner.get(last, b"")).startswith(b'"')):
+            return
+        owner[last] = value
+
+    def _below(self, owner: dict[str, Any], name: str) -> dict[str, Any] | None:
+        """The object in a field, taken apart as well; None where there is none."""
+        there: dict[str, Any] | None = owner.get(name)
+        if isinstance(there, msgspec.Raw):
+            try:
+                there = owner[name] = _apart_if_any(there)
+            except msgspec.MsgspecError:
+                raise Altered(self._where) from None
+        return there
 
     def _with_persons(self) -> bytes:
-        persons = {name: str(id) for id, fields, _ in self.sealed for name in fields}
-        return _encode({**self.state, PERSONS: persons})
+        self.state[PERSONS] = {name: id for id, fields, _ in self.sealed for name in fields}
+        return _encode(self.state)
 
-
-def _owner(state: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any] | None:
-    """The object that holds the last name of `path`; None where an optional part is missing."""
-    owner: Any = state
-    for name in path[:-1]:
-        owner = owner.get(name)
-        if owner is None:
-            return None
-    return owner  # type: ignore[no-any-return]
+    @property
+    def _where(self) -> str:
+        return f"{self.place.topic}, stream {self.place.stream_id}"

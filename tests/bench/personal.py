@@ -1,21 +1,25 @@
 """Appending events with personal fields beside the same events without: what encryption costs.
 
-A hundred callers, each appending its next event when the last is stored; rounds of both kinds in
-turn over one log, and the ratio of medians. The persons are many and known; in a third kind each
-event is of a person who was never heard of, who gets a key.
+A hundred callers, each appending its next event when the last is stored; short rounds of each
+kind in turn over one log. A ratio is the median of those of neighbouring rounds, so that whatever
+else the machine does falls on both alike. The persons are many and known, as those are who comment
+on posts; in a third kind each event is of a person who was never heard of, who gets a key.
+
+The second figure is processor time of this process for each event, without the database's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from time import perf_counter
-from typing import Annotated, Any
+from time import perf_counter, process_time
+from typing import Annotated, Any, NamedTuple
 
 import uvloop
 
@@ -30,7 +34,7 @@ from infrastructure.personal_data import keyring
 from tests.rooms import somebody
 
 CALLERS, PERSONS = 100, 2000
-ROUNDS, SECONDS = 9, 1.0
+ROUNDS, WARMING, SECONDS = 40, 8, 0.25
 TEXT = "Where can I get one of these? I have looked everywhere, and nobody here knows about it."
 
 
@@ -85,6 +89,8 @@ def run() -> dict[str, float]:
 
 
 async def _measured(url: str) -> dict[str, float]:
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # as in the service
     keyring.use(["a secret of the benchmark that is long enough"])
     known, new = itertools.cycle(range(PERSONS)), itertools.count()
     kinds: dict[str, Callable[[], Aggregate]] = {
@@ -92,27 +98,39 @@ async def _measured(url: str) -> dict[str, float]:
         "personal": lambda: Remark(Said(f"twitter:person {next(known)}", TEXT)),
         "new persons": lambda: Remark(Said(f"twitter:stranger {next(new)}", TEXT)),
     }
-    rates: dict[str, list[float]] = {name: [] for name in kinds}
+    rounds: dict[str, list[Round]] = {name: [] for name in kinds}
     async with database.pool(url, "bench") as pool:
         committer = Committer(url)
         await committer.start()
         log = EventLog(pool, committer)
         with somebody():
-            for _ in range(ROUNDS + 1):
+            for _ in range(WARMING + ROUNDS):
                 for name, make in kinds.items():
-                    rates[name].append(await _rate(log, make))
+                    rounds[name].append(await _round(log, make))
         await committer.close()
-    medians = {name: median(found[1:]) for name, found in rates.items()}  # the first warms up
-    for name, rate in medians.items():
-        print(f"{name:>12}: {rate:7.0f} events/s")
+    rounds = {name: found[WARMING:] for name, found in rounds.items()}
+    for name, found in rounds.items():
+        rate, busy = median(each.rate for each in found), median(each.busy for each in found)
+        print(f"{name:>12}: {rate:7.0f} events/s, {busy:5.1f} us of processor time each")
     return {
-        "append personal / without (wanted 0.9)": medians["personal"] / medians["without"],
-        "append of new persons / without": medians["new persons"] / medians["without"],
+        "append personal / without (wanted 0.9)": _ratio(rounds["personal"], rounds["without"]),
+        "append of new persons / without": _ratio(rounds["new persons"], rounds["without"]),
     }
 
 
-async def _rate(log: EventLog, make: Callable[[], Aggregate]) -> float:
-    began, done = perf_counter(), 0
+def _ratio(ours: list[Round], theirs: list[Round]) -> float:
+    return median(one.rate / other.rate for one, other in zip(ours, theirs, strict=True))
+
+
+class Round(NamedTuple):
+    """Events a second, and microseconds of processor time for each."""
+
+    rate: float
+    busy: float
+
+
+async def _round(log: EventLog, make: Callable[[], Aggregate]) -> Round:
+    began, busy, done = perf_counter(), process_time(), 0
 
     async def caller() -> None:
         nonlocal done
@@ -122,4 +140,4 @@ async def _rate(log: EventLog, make: Callable[[], Aggregate]) -> float:
             done += 1
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
-    return done / (perf_counter() - began)
+    return Round(done / (perf_counter() - began), (process_time() - busy) / done * 1e6)

@@ -96,7 +96,7 @@ def test_nothing_is_left_of_a_person_anywhere(database_url, redis_url, tmp_path,
     receipt, again = asyncio.run(main())
     assert again.answer.endswith(b'{"success":true,"erased":true}')
     kinds = ("answers", "snapshots", "webhook_answers", "jobs", "timers", "audit_notes")
-    assert receipt["purged"] == dict.fromkeys(kinds, 1)
+    assert receipt["purged"] == dict.fromkeys(kinds, 1) | {"audit_notes": 2}
     assert places_of(database_url, ANN, "quick", "mütig", "m\\u00fctig") == []
     assert places_of(database_url, CEM) == ["read.letters"]
     verdict = verify(database_url, [sealer.signer.public])
@@ -141,6 +141,33 @@ def _leave_copies(url, stream):
             " VALUES ('demo', %s, 'r', now(), '192.0.2.1')",
             [ANN],
         )
+        _refuse(admin, ANN)
+
+
+def _refuse(admin, actor, tenant="demo"):
+    admin.execute(
+        "INSERT INTO audit.refusals (at, tenant, actor, endpoint, method, status, reason, address,"
+        " request_id) VALUES (now(), %s, %s, 'x', 'GET', 403, 'forbidden', '192.0.2.1', 'r')",
+        (tenant, actor),
+    )
+
+
+def test_a_user_of_whom_only_the_audit_knows_is_erased_from_it(
+    database_url, redis_url, tmp_path, short_lease
+):
+    with psycopg.connect(database_url) as admin:
+        for actor, tenant in ((ANN, "demo"), (ANN, "acme"), (BOB, "demo")):
+            _refuse(admin, actor, tenant)
+
+    async def main():
+        async with post(database_url, redis_url, tmp_path) as it:
+            receipt = await it.eraser.erase("demo", ANN, "dpo")
+            assert (receipt["purged"]["audit_notes"], receipt["events"]) == (1, 0)
+            assert await it.eraser.erase("demo", ANN, "dpo") == receipt
+
+    asyncio.run(main())
+    left = query(database_url, "SELECT tenant, actor FROM audit.refusals ORDER BY 1")
+    assert left == [("acme", ANN), ("demo", BOB)]
 
 
 def test_tables_built_anew_are_those_in_use(database_url, redis_url, tmp_path, short_lease):

@@ -3,7 +3,7 @@ import dataclasses
 from datetime import datetime
 from functools import partial
 from typing import Annotated
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import psycopg
@@ -20,11 +20,11 @@ from domain.social.engagement import Comment, Engagement
 from domain.social.networks import Network
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent, decode, decoded, encode
 from infrastructure.personal_data import keyring
-from infrastructure.personal_data.keyring import Keyring
+from infrastructure.personal_data.keyring import Keyring, KeyUnusable
 from infrastructure.personal_data.opening import opened_sync
-from infrastructure.personal_data.persons import lookup_hash
+from infrastructure.personal_data.persons import Persons, lookup_hash
 from infrastructure.personal_data.rotation import Rotation, check_keys
-from infrastructure.personal_data.sealing import Altered, PersonKey, Place, SealedState
+from infrastructure.personal_data.sealing import SEALED, Altered, PersonKey, Place, SealedState
 from infrastructure.settings import UnusableSetting, load
 from tests.compliance.people import SECRET, Content, Letter, places_of, post
 from tests.rooms import NOW, Account, somebody
@@ -91,6 +91,83 @@ def test_what_is_stored_shows_nothing_and_is_never_the_same():
     assert b"a text" not in first
     assert b"a title" in first
     assert first != second
+
+
+STORED = (
+    b'{"_sealed":[["00000000-0000-0000-0000-00000000000a",["sender","content.text","content.lines"'
+    b'],"AAECAwQFBgcICQoL7DiFjj6tbre+6VtS0epkCO0FyR60sGx/T22Mey6eZDU+myolmH97Bx/g"],["00000000-0'
+    b'000-0000-0000-00000000000b",["recipient"],"AAECAwQFBgcICQoLZEULB2yCBdva6CoTMMVPkP+KLf/g2f4='
+    b'"]],"timestamp":"2030-01-01T12:00:00Z","actor":"ann","correlation_id":"request-1","causatio'
+    b'n_id":null,"sender":"[erased]","recipient":"[erased]","content":{"title":"a title","text":"'
+    b'[erased]","lines":[],"postscript":null}}'
+)
+"""A letter of the stream 7 as the first release has stored it; rows are never written anew."""
+
+
+def test_what_the_first_release_has_stored_is_read_and_written_the_same(monkeypatch):
+    event = written(content=Content("a title", "a text", ("1", "2"), None))
+    object.__setattr__(event, "originator_id", UUID(int=7))
+    ann = PersonKey(UUID(int=10), AESGCM(b"a" * 32))
+    bob = PersonKey(UUID(int=11), AESGCM(b"b" * 32))
+    monkeypatch.setattr(
+        "infrastructure.personal_data.sealing.os.urandom", lambda n: bytes(range(n))
+    )
+    assert encode(event, {("demo", "ann"): ann, ("demo", "bob"): bob}) == STORED
+    place = Place(event.TOPIC, UUID(int=7), 1, "demo")
+    assert read(event, SealedState(place, STORED).opened({ann.id: ann, bob.id: bob})) == event
+
+
+def test_a_changed_row_stops_no_reader_and_shows_nobody_else():
+    keys = {
+        UUID(int=n): PersonKey(UUID(int=n), AESGCM(k * 32)) for n, k in ((10, b"a"), (11, b"b"))
+    }
+    place = Place("test.letter.written", UUID(int=7), 1, "demo")
+    noticed = 0
+    for at in range(len(SEALED), len(STORED)):
+        changed = STORED[:at] + bytes([STORED[at] ^ 1]) + STORED[at + 1 :]
+        try:
+            state = orjson.loads(SealedState(place, changed).opened(keys))
+        except (Altered, orjson.JSONDecodeError):
+            noticed += 1
+        else:
+            assert state.get("recipient") in ("bob", ERASED, None) or at > STORED.index(
+                b"timestamp"
+            )
+    assert noticed > STORED.index(b"timestamp") / 2
+
+
+def test_in_steady_use_nobody_waits_for_keys(database_url, redis_url, tmp_path, monkeypatch):
+    monkeypatch.setattr("infrastructure.personal_data.keyring.LEASE", 0.2)
+
+    async def main():
+        async with post(database_url, redis_url, tmp_path, projecting=False) as it:
+            events, persons = [written()], it.log.persons
+            assert persons.at_hand(events) is None
+            keys = await persons.keys_of(events)
+            for _ in range(60):  # three leases
+                assert persons.at_hand(events) == keys
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+            assert persons.at_hand(events) is None
+            assert await persons.keys_of(events) == keys
+
+    asyncio.run(main())
+
+
+def test_all_that_wait_for_a_key_are_told_when_there_is_none(database_url, redis_url, tmp_path):
+    async def main():
+        async with post(database_url, redis_url, tmp_path, projecting=False) as it:
+            persons = Persons(it.log.pool, Keyring("another key"))
+            await it.log.persons.keys_of([written()])
+            asked = [persons.keys_of([written()]) for _ in range(3)]
+            for outcome in await asyncio.gather(*asked, return_exceptions=True):
+                assert isinstance(outcome, KeyUnusable)
+            slow = asyncio.create_task(it.log.persons.keys_of([written("cem")]))
+            await asyncio.sleep(0)
+            slow.cancel()  # who goes away takes nobody along
+            assert len(await it.log.persons.keys_of([written("cem")])) == 2
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

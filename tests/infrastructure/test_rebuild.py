@@ -174,7 +174,7 @@ def test_workers_that_are_processes_find_it_out_in_the_midst_of_reading(database
     write(database_url, opened(2000))
 
     async def build() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await rebuild(database_url, Latest())
             with pytest.raises(RebuildFailed, match=r"position 1001, .*LookupError"):
                 await rebuild(database_url, Picky())
