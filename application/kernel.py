@@ -92,12 +92,15 @@ class Job:
     """Work that follows an event, now or `at` an instant; carried out at least once.
 
     `arguments` are JSON. Jobs with the same `lock` are carried out one after the other.
+    `reminder` names what a job only sees to that it is so: where many events ask for the same,
+    one job in some seconds is enough, and the others may be left out.
     """
 
     name: str
     arguments: Mapping[str, str | int]
     at: datetime | None = None
     lock: str | None = None
+    reminder: str | None = None
 
 
 Policy = Callable[[Any], Iterable[Job]]

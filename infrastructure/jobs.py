@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -32,6 +33,11 @@ Work = Callable[..., Awaitable[Iterable[Job]]]
 HEARTBEAT = 2.0
 STALLED = 8.0
 """Seconds between signs of life of a worker, and after which it counts as dead."""
+
+REMIND = 10.0
+"""Seconds in which one reminder of the same thing is enough."""
+MOST_REMINDERS = 10_000
+"""Reminders that are kept in mind."""
 
 RETRY = procrastinate.RetryStrategy(max_attempts=12, exponential_wait=2)
 
@@ -71,14 +77,39 @@ def _rows(jobs: Sequence[Job]) -> str:
     ).decode()
 
 
+class Reminders:
+    """Which reminders are worth a job. Belongs to one follower."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, tuple[int, float]] = {}
+
+    def wanted(self, job: Job, position: int) -> bool:
+        """Whether an event at `position` needs this job. One that has been left out was preceded
+        by another that was not; an event that comes again, since its batch was not committed,
+        gets what it got before."""
+        if job.reminder is None:
+            return True
+        before, at = self._given.get(job.reminder, (position, 0.0))
+        if before < position and monotonic() - at < REMIND:
+            return False
+        if len(self._given) >= MOST_REMINDERS:
+            self._given.clear()
+        self._given[job.reminder] = position, monotonic()
+        return True
+
+
 def policies(rules: Mapping[type[DomainEvent], Policy]) -> Follower:
     """The follower that turns events into jobs."""
+    reminders = Reminders()
 
     async def handle(connection: AsyncConnection[Any], events: Sequence[StoredEvent]) -> None:
-        await defer(
-            connection,
-            [job for event in map(decoded, events) for job in rules[type(event)](event)],
-        )
+        jobs: list[Job] = []
+        for stored in events:
+            event = decoded(stored)
+            jobs += (
+                job for job in rules[type(event)](event) if reminders.wanted(job, stored.position)
+            )
+        await defer(connection, jobs)
 
     return Follower("policies", tuple(kind.TOPIC for kind in rules), handle)
 

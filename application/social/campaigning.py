@@ -70,6 +70,7 @@ def keep_to_dates(event: Campaign.SetUp | Campaign.Extended) -> Iterable[Job]:
 
 def tell_campaign(event: Post.Published | Post.Withdrawn) -> Iterable[Job]:
     """A campaign is over when none of its posts is left to go out."""
-    yield Job(
-        "social.follow_campaign", {"tenant": event.tenant, "post_id": event.originator_id.hex}
-    )
+    if event.of_campaign:
+        yield Job(
+            "social.follow_campaign", {"tenant": event.tenant, "post_id": event.originator_id.hex}
+        )

@@ -273,6 +273,7 @@ def _post(
         hashtags=tags,
         mentions=mentions,
         location=entry.location,
+        of_campaign=True,
         problems={
             network: tuple(found)
             for network, text in texts.items()

@@ -228,6 +228,7 @@ def beginning(tenant: str, network: Network, since: datetime, *, anew: bool = Fa
             "since": since.isoformat(),
             "anew": int(anew),
         },
+        reminder=None if anew else f"listen:{tenant}:{network}",
     )
 
 

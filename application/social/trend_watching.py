@@ -211,7 +211,8 @@ async def _look(gateway: SocialNetwork, place: str) -> Look:
 def want_trends(event: Post.PublishedOn) -> Iterable[Job]:
     """Who publishes will want to know what rises."""
     if not event.beside:
-        yield Job("social.want_trends", {"tenant": event.tenant}, lock=f"trends:{event.tenant}")
+        lock = f"trends:{event.tenant}"
+        yield Job("social.want_trends", {"tenant": event.tenant}, lock=lock, reminder=lock)
 
 
 def look_at_once(

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from domain.kernel import Aggregate, Conflict, event, now
 from domain.social.networks import Network, Problem
@@ -57,7 +58,10 @@ PENDING = Outcome(OutcomeStatus.PENDING)
 
 
 class Post(Aggregate, topic="social.post"):
-    """One content for several networks, each with its own text and its own outcome."""
+    """One content for several networks, each with its own text and its own outcome.
+
+    `of_campaign`: a campaign waits to hear what becomes of it.
+    """
 
     class Drafted(Aggregate.Created):
         TOPIC = "social.post.drafted"
@@ -70,6 +74,12 @@ class Post(Aggregate, topic="social.post"):
         mentions: tuple[str, ...]
         location: str | None
         problems: dict[Network, tuple[Problem, ...]]
+        of_campaign: bool
+        class_version = 2
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            state["of_campaign"] = False
 
     class Scheduled(Aggregate.Event):
         TOPIC = "social.post.scheduled"
@@ -82,6 +92,12 @@ class Post(Aggregate, topic="social.post"):
     class Withdrawn(Aggregate.Event):
         TOPIC = "social.post.withdrawn"
         reason: str
+        of_campaign: bool
+        class_version = 2
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            state["of_campaign"] = False
 
     class PublicationStarted(Aggregate.Event):
         TOPIC = "social.post.publication_started"
@@ -122,6 +138,12 @@ class Post(Aggregate, topic="social.post"):
         TOPIC = "social.post.published"
         networks: tuple[Network, ...]
         at: datetime
+        of_campaign: bool
+        class_version = 2
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            state["of_campaign"] = False
 
     class Failed(Aggregate.Event):
         TOPIC = "social.post.failed"
@@ -139,7 +161,9 @@ class Post(Aggregate, topic="social.post"):
         mentions: tuple[str, ...],
         location: str | None,
         problems: dict[Network, tuple[Problem, ...]],
+        of_campaign: bool = False,
     ) -> None:
+        self.of_campaign = of_campaign
         self.content, self.networks, self.texts, self.optimised = (
             content,
             networks,
@@ -194,7 +218,7 @@ class Post(Aggregate, topic="social.post"):
         """Take it back before it goes out."""
         match self.status:
             case PostStatus.DRAFT | PostStatus.SCHEDULED:
-                self._withdrawn(reason)
+                self._withdrawn(reason, self.of_campaign)
             case PostStatus.WITHDRAWN:
                 pass
             case _:
@@ -255,7 +279,7 @@ class Post(Aggregate, topic="social.post"):
     def _conclude(self) -> None:
         out = self._on(OutcomeStatus.PUBLISHED)
         if out and self.published_at is None:
-            self._published(out, self.out_since or now())
+            self._published(out, self.out_since or now(), self.of_campaign)
         elif not out and self.status is not PostStatus.FAILED and self._all_settled():
             self._failed(self._first_problem())
 
@@ -281,7 +305,7 @@ class Post(Aggregate, topic="social.post"):
         self.scheduled_for = at
 
     @event(Withdrawn)
-    def _withdrawn(self, reason: str) -> None:
+    def _withdrawn(self, reason: str, of_campaign: bool) -> None:
         self.status = PostStatus.WITHDRAWN
 
     @event(PublicationStarted)
@@ -323,7 +347,7 @@ class Post(Aggregate, topic="social.post"):
         self.status = status
 
     @event(Published)
-    def _published(self, networks: tuple[Network, ...], at: datetime) -> None:
+    def _published(self, networks: tuple[Network, ...], at: datetime, of_campaign: bool) -> None:
         self.status, self.published_at = PostStatus.PUBLISHED, at
 
     @event(Failed)

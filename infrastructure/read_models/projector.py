@@ -43,8 +43,9 @@ FENCED = "TR001"
 LARGEST, SMALLEST = 2000, 50
 """Events in a batch."""
 PACE = 0.01
-"""Seconds at least between two rounds when news comes in a stream: under load one transaction
-then serves many commits, and after a quiet moment nobody waits."""
+MANY = 8
+"""Seconds at least between two rounds, where the last one had more than so many events: under
+load one transaction then serves many commits, and a single caller never waits for it."""
 SLOW = 0.25
 """Seconds for a batch, beyond which the next ones become smaller."""
 
@@ -119,7 +120,7 @@ class Projector:
                 self._wake.set()
 
     async def _work(self, connection: AsyncConnection[Any], shares: Shares) -> None:
-        looked = -BEAT
+        looked, last = -BEAT, 0
         while True:
             if monotonic() - looked >= BEAT:
                 looked = monotonic()
@@ -127,33 +128,35 @@ class Projector:
             self._wake.clear()
             began = monotonic()
             try:
-                busy = await self._round(connection, shares)
+                found = await self._round(connection, shares)
             except psycopg.Error as error:
                 if error.sqlstate != FENCED:
                     raise
                 log.info("projector.fenced_off")
                 await asyncio.sleep(0.05)
-                looked, busy = -BEAT, True
-            if not busy:
+                looked, found = -BEAT, 1
+            last = found or last
+            if not found:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(BEAT):
                         await self._wake.wait()
-                await asyncio.sleep(max(0.0, began + PACE - monotonic()))
+                if last > MANY:
+                    await asyncio.sleep(max(0.0, began + PACE - monotonic()))
 
-    async def _round(self, connection: AsyncConnection[Any], shares: Shares) -> bool:
+    async def _round(self, connection: AsyncConnection[Any], shares: Shares) -> int:
         """One batch for each group, the foremost first; those behind stop where another is, and
-        go on as one. True when there was something to do."""
-        busy = False
+        go on as one. The number of events that there were."""
+        found = 0
         upto = END
         carried = sorted(shares.carried.values(), key=lambda each: (-each.position, each.name))
         for position, members in groupby(carried, key=lambda each: each.position):
             group = list(members)
             events = await folding.read(connection, position, upto, self.size)
             if events:
-                busy = True
+                found += len(events)
                 await self._carry(connection, shares, group, events)
             upto = max(each.position for each in group)
-        return busy
+        return found
 
     async def _carry(
         self,

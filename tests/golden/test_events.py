@@ -50,10 +50,10 @@ def test_what_would_lose_events_is_found(change, complaint):
 
 def test_new_values_of_an_enum_are_news_and_no_problem():
     entries = copy.deepcopy(golden.golden())
-    networks = entries["social.post.drafted"]["1"]["fields"]["networks"]["tuple"][0]
+    networks = entries["social.post.drafted"]["2"]["fields"]["networks"]["tuple"][0]
     networks["enum"].remove("twitter")
     assert problems(entries) == []
-    assert news(entries) == [*news(golden.golden()), ("social.post.drafted", 1)]
+    assert news(entries) == [*news(golden.golden()), ("social.post.drafted", 2)]
     networks["enum"].append("myspace")
     assert problems(entries)
 

@@ -544,4 +544,7 @@ def test_posts_of_campaigns_are_posts_like_any_others():
             location="Lyon",
             mentions=["ann"],
         ).handle()
-    assert heard(post) == heard(other)
+    drafted, *then = heard(post)
+    alone, *alike = heard(other)
+    assert drafted.says == {**alone.says, "of_campaign": True}
+    assert then == alike

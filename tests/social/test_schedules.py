@@ -390,7 +390,7 @@ def test_a_cancelled_schedule_takes_back_what_has_not_gone_out_and_stays_cancell
     assert heard(schedule) == [
         said(Schedule.Cancelled, reason="Storm", withdrawn=(posts[1].id, posts[2].id))
     ]
-    assert heard(posts[1]) == [said(Post.Withdrawn, reason="Storm")]
+    assert heard(posts[1]) == [said(Post.Withdrawn, reason="Storm", of_campaign=False)]
     assert cancel(schedule, posts) == [schedule] and heard(schedule) == []
     with pytest.raises(Conflict):
         move(schedule, posts, calendar, NOW + 3 * DAY)

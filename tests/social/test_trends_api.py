@@ -304,7 +304,7 @@ def test_answers_are_kept_for_half_an_hour_and_dropped_by_events(site, ann, tena
 
 def test_without_redis_everything_is_answered(database_url, tmp_path):
     with (
-        running(database_url, "redis://127.0.0.1:1/0", tmp_path) as site,
+        running(database_url, "redis://127.0.0.1:1/0", tmp_path, RATE_LIMIT_PROFILE="off") as site,
         site.client() as ann,
     ):
         assert eventually(lambda: ann.get(TRENDS).status_code == 200)
@@ -336,7 +336,10 @@ def test_somebody_who_is_erased_leaves_no_word(site, ann, tenant):
 
 def test_tables_built_anew_after_an_erasure_are_those_in_use(database_url, redis_url, tmp_path):
     now = datetime.now(UTC)
-    with running(database_url, redis_url, tmp_path) as site, site.client() as ann:
+    with (
+        running(database_url, redis_url, tmp_path, RATE_LIMIT_PROFILE="off") as site,
+        site.client() as ann,
+    ):
         assert eventually(lambda: ann.get(TRENDS).status_code == 200)
         said = [("b", "walrus"), ("c", "giraffe")] * 3
         happen(

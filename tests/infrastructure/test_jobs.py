@@ -1,0 +1,40 @@
+"""Jobs from events: which of them are worth one."""
+
+from application.kernel import Job
+from infrastructure import jobs
+from infrastructure.jobs import Reminders
+
+LISTEN = Job("social.listen", {"tenant": "demo"}, reminder="listen:demo")
+OTHER = Job("social.listen", {"tenant": "acme"}, reminder="listen:acme")
+PUBLISH = Job("social.publish_post", {"tenant": "demo"})
+
+
+def test_one_reminder_of_the_same_is_enough_for_a_while(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(jobs, "monotonic", lambda: now)
+    reminders = Reminders()
+    assert reminders.wanted(LISTEN, 1)
+    assert not reminders.wanted(LISTEN, 2)
+    assert reminders.wanted(OTHER, 3)
+    now += jobs.REMIND
+    assert reminders.wanted(LISTEN, 4)
+
+
+def test_what_is_no_reminder_is_always_wanted():
+    reminders = Reminders()
+    assert all(reminders.wanted(PUBLISH, position) for position in (1, 2, 3))
+
+
+def test_a_batch_that_was_not_committed_gets_the_same_jobs_again():
+    reminders = Reminders()
+    first = [reminders.wanted(LISTEN, position) for position in (5, 6, 7)]
+    assert [reminders.wanted(LISTEN, position) for position in (5, 6, 7)] == first
+    assert first == [True, False, False]
+
+
+def test_what_is_kept_in_mind_is_bounded(monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_REMINDERS", 2)
+    reminders = Reminders()
+    for n in range(5):
+        assert reminders.wanted(Job("x", {}, reminder=str(n)), n)
+    assert len(reminders._given) <= 2
