@@ -46,6 +46,9 @@ PACE = 0.01
 MANY = 8
 """Seconds at least between two rounds, where the last one had more than so many events: under
 load one transaction then serves many commits, and a single caller never waits for it."""
+FIRST_REPLAN = 200
+"""Events after which statements are planned anew, and again whenever there were twice as many: a
+plan made for an empty table may take any index, and would be kept while the table grows."""
 SLOW = 0.25
 """Seconds for a batch, beyond which the next ones become smaller."""
 
@@ -120,7 +123,7 @@ class Projector:
                 self._wake.set()
 
     async def _work(self, connection: AsyncConnection[Any], shares: Shares) -> None:
-        looked, last = -BEAT, 0
+        looked, last, folded, replan = -BEAT, 0, 0, FIRST_REPLAN
         while True:
             if monotonic() - looked >= BEAT:
                 looked = monotonic()
@@ -135,7 +138,10 @@ class Projector:
                 log.info("projector.fenced_off")
                 await asyncio.sleep(0.05)
                 looked, found = -BEAT, 1
-            last = found or last
+            last, folded = found or last, folded + found
+            if folded >= replan:
+                await connection.execute("DISCARD PLANS")
+                replan = folded * 2
             if not found:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(BEAT):

@@ -140,8 +140,15 @@ class Trends(ReadModel):
         match event:
             case Post.Drafted(texts=texts):
                 for network, text in texts.items():
-                    rows(TEXTS)[event.originator_id, network].put(
-                        own=True, network=network, words=topics_of(text), tags=hashtags_of(text)
+                    rows(TEXTS)[event.originator_id, network].insert(
+                        own=True,
+                        network=network,
+                        at=None,
+                        words=topics_of(text),
+                        tags=hashtags_of(text),
+                        tone=0,
+                        engagement=0,
+                        person=None,
                     )
             case Post.PublishedOn(network=network, at=at):
                 rows(TEXTS)[event.originator_id, network].update(at=at)
