@@ -222,7 +222,7 @@ def test_an_aggregate_is_shown_as_it_was(ann):
         "rescheduled",
         "withdrawn",
     ]
-    assert history["events"][3]["data"] == {"reason": "wrong day"}
+    assert history["events"][3]["data"] == {"reason": "wrong day", "of_campaign": False}
     assert history["next_after"] is None
     assert ann.get(path).json()["state"]["status"] == "withdrawn"
     assert ann.get(path, params={"version": 1}).json()["state"]["status"] == "draft"

@@ -438,7 +438,7 @@ def test_what_the_network_refuses_may_be_said_otherwise(database_url, redis_url,
 def test_a_network_that_says_nothing_is_asked_later(
     database_url, redis_url, tmp_path, network, monkeypatch
 ):
-    monkeypatch.setattr("application.social.responding.ASK_AGAIN", (0.3, 0.3, 0.3))
+    monkeypatch.setattr("application.social.responding.ASK_AGAIN", (0.3,) * 40)
     with (
         running(database_url, redis_url, tmp_path, **environment(network)) as site,
         site.client() as ann,
