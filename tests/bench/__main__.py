@@ -10,7 +10,7 @@ import random
 import sys
 from collections.abc import Callable
 
-from tests.bench import analytics, http, ledger, log, personal, projections, report
+from tests.bench import analytics, http, ledger, log, personal, projections, report, webhooks
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "log": log.run,
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "ledger": ledger.run,
     "personal": personal.run,
     "analytics": analytics.run,
+    "webhooks": webhooks.run,
 }
 
 
