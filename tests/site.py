@@ -24,22 +24,18 @@ from infrastructure.tokens import Tokens
 class Site:
     """Where the service answers, and ways to call it as somebody."""
 
-    tenant = "demo"
-    """Whom callers belong to unless it is said; tests that share a site have each their own."""
-
     def __init__(self, settings: Settings, port: int) -> None:
         self.settings, self.url = settings, f"http://127.0.0.1:{port}"
         self.tokens = Tokens(settings.jwt_secret)
 
     def token(
-        self, role: str = "admin", tenant: str | None = None, user: str = "ann", **options: Any
+        self, role: str = "admin", tenant: str = "demo", user: str = "ann", **options: Any
     ) -> str:
-        tenant = tenant or self.tenant
         return self.tokens.issue(user=user, role=Role(role), tenant=tenant, **options)
 
     @contextmanager
     def client(
-        self, role: str = "admin", tenant: str | None = None, user: str = "ann"
+        self, role: str = "admin", tenant: str = "demo", user: str = "ann"
     ) -> Iterator[httpx.Client]:
         headers = {"Authorization": f"Bearer {self.token(role, tenant, user)}"}
         with httpx.Client(base_url=self.url, headers=headers, timeout=15) as client:

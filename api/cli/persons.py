@@ -44,9 +44,8 @@ async def _erase(settings: Settings, tenant: str, subject: str) -> Any:
         try:
             return await eraser.erase(tenant, subject, OPERATOR)
         finally:
-            while not projecting.done():  # a lost connection at that moment can swallow one
-                projecting.cancel()
-                await asyncio.wait([projecting], timeout=1)
+            projecting.cancel()
+            await asyncio.wait([projecting])
 
 
 @keys.command("rotate")

@@ -32,14 +32,13 @@ from application.social.content_plan import (
 )
 from application.social.placement import Occupied
 from application.social.posts import Instant, Networks
-from application.social.schedules import Surroundings
+from application.social.schedules import Surroundings, entered
 from application.social.tracking import TrackedUrl
 from domain.kernel import Aggregate, Invalid, now
 from domain.money import minor_units
 from domain.social.campaigns import Campaign, Objective
 from domain.social.networks import Network
 from domain.social.posts import Post, PostStatus
-from domain.social.schedules import Calendar, Taken
 
 MOST_MONEY = 10**12
 """What an amount has to stay below: a JSON number is exact so far, decimals included."""
@@ -165,7 +164,7 @@ class CreateCampaign:
             estimated_reach=plan.reach(self.typical),
         )
         campaign.advance(now())
-        return [campaign, *plan.posts, *_entered(self.around.calendar, plan.posts)]
+        return [campaign, *plan.posts, *entered(self.around.calendar, plan.posts)]
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ class ExtendCampaign:
         plan = _planned(brief, self.request.content_plan, self.around)
         campaign.extend(plan.entries, plan.reach(self.typical))
         campaign.advance(now())
-        return [campaign, *plan.posts, *_entered(self.around.calendar, plan.posts)]
+        return [campaign, *plan.posts, *entered(self.around.calendar, plan.posts)]
 
 
 @dataclass(frozen=True)
@@ -240,21 +239,6 @@ async def waiting_posts(desk: Desk, campaign: Campaign) -> list[Post]:
 
 def _planned(brief: Brief, plan: Sequence[PlanEntry], around: Surroundings) -> Planned:
     return planned(brief, plan, now(), Occupied(around.taken), around.times)
-
-
-def _entered(calendar: Calendar | None, posts: Sequence[Post]) -> Sequence[Calendar]:
-    """The tenant's calendar with the moments of `posts`; nothing when they have none."""
-    taken = [
-        Taken(network, post.scheduled_for)
-        for post in posts
-        if post.scheduled_for is not None
-        for network in post.networks
-    ]
-    if not taken:
-        return []
-    calendar = calendar or Calendar()
-    calendar.fill(taken)
-    return [calendar]
 
 
 def _in_minor_units(amount: Decimal, currency: str, field: str) -> Decimal:

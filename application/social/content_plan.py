@@ -19,14 +19,13 @@ from pydantic_core import PydanticCustomError
 
 from application.screens import ScreenedText
 from application.social.best_times import BestTimes
-from application.social.optimisation import optimise
 from application.social.placement import Frame, Occupied, Wish, place
-from application.social.posts import Hashtag, Instant, Mention, Networks, WebAddress
+from application.social.posts import Hashtag, Instant, Mention, Networks, WebAddress, write
 from application.social.tracking import by_network, with_links
 from domain.kernel import Invalid
 from domain.screens import ScreenRefused, screen_text
 from domain.social.campaigns import Entry
-from domain.social.networks import Network, compose, preflight
+from domain.social.networks import Network
 from domain.social.posts import Post, PostStatus
 from domain.social.schedules import Frequency, Strategy
 
@@ -253,32 +252,19 @@ def _post(
 ) -> Post:
     """The post of an entry, with the campaign's hashtags and links in its texts."""
     assert entry.content is not None
-    media, mentions = tuple(entry.media_urls or ()), tuple(entry.mentions or ())
-    tags = tuple(_unique([*brief.hashtags, *(entry.hashtags or ())]))
     wanted = None if entry.link is None else brief.addresses[entry.link]
-    texts = {}
-    for network in _networks(brief, entry):
-        text = with_links(entry.content, network, tracked_as[network], wanted)
-        texts[network] = (
-            optimise(text, network, tags, mentions)
-            if brief.optimised
-            else compose(text, tags, mentions)
-        )
-    post = Post(
-        content=entry.content,
-        networks=tuple(texts),
-        texts=texts,
-        optimised=brief.optimised,
-        media_urls=media,
-        hashtags=tags,
-        mentions=mentions,
-        location=entry.location,
-        of_campaign=True,
-        problems={
-            network: tuple(found)
-            for network, text in texts.items()
-            if (found := preflight(network, text, media, tags, mentions))
+    post = write(
+        entry.content,
+        {
+            network: with_links(entry.content, network, tracked_as[network], wanted)
+            for network in _networks(brief, entry)
         },
+        media=entry.media_urls or (),
+        hashtags=_unique([*brief.hashtags, *(entry.hashtags or ())]),
+        mentions=entry.mentions or (),
+        location=entry.location,
+        optimised=brief.optimised,
+        of_campaign=True,
     )
     post.schedule(at)
     return post

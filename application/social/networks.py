@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
+from domain.social.posts import Outcome, OutcomeStatus
 from domain.social.trends import Rising
 
 
@@ -52,6 +53,16 @@ class Receipt:
     network_post_id: str
     url: str
     at: datetime
+
+    def outcome(self, provider: str) -> Outcome:
+        """What `provider` has made of it: it is out."""
+        return Outcome(
+            OutcomeStatus.PUBLISHED,
+            provider,
+            network_post_id=self.network_post_id,
+            url=self.url,
+            at=self.at,
+        )
 
 
 @dataclass(frozen=True)

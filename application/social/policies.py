@@ -43,15 +43,11 @@ def try_again(event: Post.PublicationStarted) -> Iterable[Job]:
         )
 
 
-def watch_engagement(event: Post.Published) -> Iterable[Job]:
-    """People answer most in the first minutes."""
+def follow_published(event: Post.Published) -> Iterable[Job]:
+    """People answer most in the first minutes, and who posts is spoken of: the networks are
+    listened to from then on."""
     yield measure(event.tenant, event.originator_id, event.timestamp, 0)
     yield from tell_campaign(event)
-
-
-def follow_published(event: Post.Published) -> Iterable[Job]:
-    """Who posts is spoken of: their networks are listened to from then on."""
-    yield from watch_engagement(event)
     for network in event.networks:
         yield beginning(event.tenant, network, event.at)
 

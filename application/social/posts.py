@@ -1,6 +1,6 @@
 """What may be asked of posts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -67,31 +67,53 @@ class CreatePost(Command):
     ai_optimize: bool = True
 
     def handle(self) -> Post:
-        media, tags = self.media_urls or [], self.hashtags or []
-        mentions = self.mentions or []
-        texts = {
-            network: optimise(self.content, network, tags, mentions)
-            if self.ai_optimize
-            else compose(self.content, tags, mentions)
-            for network in self.platforms
-        }
-        post = Post(
-            content=self.content,
-            networks=tuple(self.platforms),
-            texts=texts,
-            optimised=self.ai_optimize,
-            media_urls=tuple(media),
-            hashtags=tuple(tags),
-            mentions=tuple(mentions),
+        post = write(
+            self.content,
+            dict.fromkeys(self.platforms, self.content),
+            media=self.media_urls or (),
+            hashtags=self.hashtags or (),
+            mentions=self.mentions or (),
             location=self.location,
-            problems={
-                network: tuple(found)
-                for network, text in texts.items()
-                if (found := preflight(network, text, media, tags, mentions))
-            },
+            optimised=self.ai_optimize,
         )
         post.schedule(self.scheduled_for or now())
         return post
+
+
+def write(
+    content: str,
+    contents: Mapping[Network, str],
+    *,
+    media: Sequence[str],
+    hashtags: Sequence[str],
+    mentions: Sequence[str],
+    location: str | None,
+    optimised: bool,
+    of_campaign: bool = False,
+) -> Post:
+    """A draft of `content`, with what each network is to make its text of and has against it."""
+    texts = {
+        network: optimise(text, network, hashtags, mentions)
+        if optimised
+        else compose(text, hashtags, mentions)
+        for network, text in contents.items()
+    }
+    return Post(
+        content=content,
+        networks=tuple(texts),
+        texts=texts,
+        optimised=optimised,
+        media_urls=tuple(media),
+        hashtags=tuple(hashtags),
+        mentions=tuple(mentions),
+        location=location,
+        problems={
+            network: tuple(found)
+            for network, text in texts.items()
+            if (found := preflight(network, text, media, hashtags, mentions))
+        },
+        of_campaign=of_campaign,
+    )
 
 
 class SchedulePost(Command):

@@ -16,7 +16,6 @@ from application.social.lateness import Plans, catch_up, is_late
 from application.social.networks import (
     OutcomeUnknown,
     Publication,
-    Receipt,
     RefusedByNetwork,
     SocialNetworks,
 )
@@ -130,7 +129,7 @@ class Publishing:
             return Outcome(OutcomeStatus.FAILED, gateway.provider, code=no.code, message=no.message)
         except OutcomeUnknown as unknown:
             return Outcome(OutcomeStatus.UNCONFIRMED, gateway.provider, message=str(unknown))
-        return _published(gateway.provider, receipt)
+        return receipt.outcome(gateway.provider)
 
     async def _ask(self, post: Post, network: Network) -> Outcome:
         gateway = await self.networks.of(post.tenant, network)
@@ -145,7 +144,7 @@ class Publishing:
                 code=NOT_RECEIVED,
                 message="The network has not received it.",
             )
-        return _published(gateway.provider, receipt)
+        return receipt.outcome(gateway.provider)
 
     async def _record(self, desk: Desk, post: Post, outcomes: dict[Network, Outcome]) -> Post:
         command = RecordOutcomes(attempt=post.attempt, outcomes=outcomes)
@@ -212,16 +211,6 @@ def publication(post: Post, network: Network) -> Publication:
     """What `network` is to publish."""
     return Publication(
         post.tenant, post.id, network, post.texts[network], post.media_urls, post.location
-    )
-
-
-def _published(provider: str, receipt: Receipt) -> Outcome:
-    return Outcome(
-        OutcomeStatus.PUBLISHED,
-        provider,
-        network_post_id=receipt.network_post_id,
-        url=receipt.url,
-        at=receipt.at,
     )
 
 

@@ -15,7 +15,6 @@ from application.kernel import ATTEMPTS, NO_ANSWER, Desk, Job, Log, public_id
 from application.social.networks import (
     MentionReply,
     OutcomeUnknown,
-    Receipt,
     RefusedByNetwork,
     SocialNetworks,
 )
@@ -68,7 +67,7 @@ class Responding:
             return await self._left_open(desk, response, gateway.provider, message, len(ASK_AGAIN))
         if receipt is None:
             return await self._attempt(desk, response, asked)
-        await self._record(desk, response, _posted(gateway.provider, receipt))
+        await self._record(desk, response, receipt.outcome(gateway.provider))
         return []
 
     async def _attempt(self, desk: Desk, response: Response, asked: int) -> Iterable[Job]:
@@ -88,7 +87,7 @@ class Responding:
         except OutcomeUnknown as unknown:
             return await self._left_open(desk, response, provider, str(unknown), asked)
         else:
-            outcome = _posted(provider, receipt)
+            outcome = receipt.outcome(provider)
         await self._record(desk, response, outcome)
         return []
 
@@ -148,14 +147,4 @@ def _settle(response: Response, asked: int, wait: timedelta) -> Job:
         {"tenant": response.tenant, "response_id": response.id.hex, "asked": asked},
         at=datetime.now(UTC) + wait,
         lock=f"response:{response.id}",
-    )
-
-
-def _posted(provider: str, receipt: Receipt) -> Outcome:
-    return Outcome(
-        OutcomeStatus.PUBLISHED,
-        provider,
-        network_post_id=receipt.network_post_id,
-        url=receipt.url,
-        at=receipt.at,
     )

@@ -120,7 +120,7 @@ class CreateSchedule:
             ),
             conflicts=occupied.conflicts,
         )
-        return [schedule, *posts, _entered(self.around.calendar, posts)]
+        return [schedule, *posts, *entered(self.around.calendar, posts)]
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class MoveSchedule:
             post.schedule(times[post.id])
         if not schedule.pending_events:
             return [schedule]
-        return [schedule, *moving, _entered(self.around.calendar, moving)]
+        return [schedule, *moving, *entered(self.around.calendar, moving)]
 
 
 @dataclass(frozen=True)
@@ -215,16 +215,19 @@ def _slot(post: Post, found: Place) -> Slot:
     )
 
 
-def _entered(calendar: Calendar | None, posts: Sequence[Post]) -> Calendar:
-    """The calendar with the plan of `posts`."""
-    calendar = calendar or Calendar()
-    calendar.fill(
+def entered(calendar: Calendar | None, posts: Sequence[Post]) -> Sequence[Calendar]:
+    """The tenant's calendar with the moments of `posts`; nothing when they have none."""
+    taken = [
         Taken(network, post.scheduled_for)
         for post in posts
         if post.scheduled_for is not None
         for network in post.networks
-    )
-    return calendar
+    ]
+    if not taken:
+        return []
+    calendar = calendar or Calendar()
+    calendar.fill(taken)
+    return [calendar]
 
 
 def _wall(instant: datetime, zone: ZoneInfo) -> datetime:

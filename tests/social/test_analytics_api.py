@@ -18,27 +18,6 @@ POSTS = "/api/v1/social/posts"
 JANUARY = {"date_from": "2024-01-01T00:00:00Z", "date_to": "2024-01-31T23:59:59Z"}
 
 
-@pytest.fixture(scope="module")
-def site(create_database, template, valkey_server, tmp_path_factory):
-    with running(
-        create_database(template), valkey_server, tmp_path_factory.mktemp("data"),
-        RATE_LIMIT_PROFILE="off",
-    ) as site:  # fmt: skip
-        yield site
-
-
-@pytest.fixture
-def tenant(request):
-    return request.node.originalname.replace("test_", "t-")[:60]
-
-
-@pytest.fixture
-def ann(site, tenant):
-    """Somebody of a tenant of this test alone."""
-    with site.client(tenant=tenant) as client:
-        yield client
-
-
 @pytest.fixture
 def kept(valkey_server, tenant):
     """The keys of the answers that are kept for this test's tenant."""

@@ -12,33 +12,12 @@ from domain.personal import ERASED
 from infrastructure.read_models.rebuild import rebuild
 from projections.social.mentions import Mentions
 from tests.infrastructure.read_side import contents
-from tests.site import eventually, running
+from tests.site import eventually
 
 MENTIONS = "/api/v1/social/mentions"
 KEYWORDS = f"{MENTIONS}/keywords"
 POSTS = "/api/v1/social/posts"
 PLATFORMS = "/api/v1/social/platforms"
-
-
-@pytest.fixture(scope="module")
-def site(create_database, template, valkey_server, tmp_path_factory):
-    with running(
-        create_database(template), valkey_server, tmp_path_factory.mktemp("data"),
-        RATE_LIMIT_PROFILE="off",
-    ) as site:  # fmt: skip
-        yield site
-
-
-@pytest.fixture
-def tenant(request):
-    return request.node.originalname.replace("test_", "t-")[:60]
-
-
-@pytest.fixture
-def ann(site, tenant):
-    """Somebody of a tenant of this test alone."""
-    with site.client(tenant=tenant) as client:
-        yield client
 
 
 def database(site, query, *values):

@@ -3,7 +3,6 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from itertools import count
 
 import psycopg
 import pytest
@@ -15,38 +14,15 @@ HELLO = {"content": "New luxury collection! #Fashion", "platforms": ["instagram"
 PHOTO = {"media_urls": ["https://example.com/photo.jpg"]}
 
 
-tenants = (f"tenant-{n}" for n in count())
-
-
-@pytest.fixture(scope="module")
-def shared(create_database, template, valkey_server, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("posts")
-    with running(create_database(template), valkey_server, folder) as site:
-        yield site
-
-
-@pytest.fixture
-def site(shared):
-    """The site, and a tenant of this test alone."""
-    shared.tenant = next(tenants)
-    return shared
-
-
-@pytest.fixture
-def ann(site):
-    with site.client() as client:
-        yield client
-
-
-def events(site):
+def events(site, tenant):
     with psycopg.connect(site.settings.database_url) as connection:
         rows = connection.execute(
-            "SELECT topic FROM log.events WHERE tenant = %s ORDER BY position", [site.tenant]
+            "SELECT topic FROM log.events WHERE tenant = %s ORDER BY position", [tenant]
         )
         return [topic for (topic,) in rows]
 
 
-def test_a_post_goes_out_and_everyone_sees_it(site, ann):
+def test_a_post_goes_out_and_everyone_sees_it(site, tenant, ann):
     answer = ann.post(POSTS, json={**HELLO, **PHOTO})
     assert answer.status_code == 200
     body = answer.json()
@@ -54,7 +30,7 @@ def test_a_post_goes_out_and_everyone_sees_it(site, ann):
     assert set(body["platform_results"]) == {"instagram", "facebook"}
     assert {each["provider"] for each in body["platform_results"].values()} == {"sandbox"}
     assert set(body["ai_optimizations"]) == {"instagram", "facebook"}
-    with site.client("read_only", user="eve") as eve:
+    with site.client("read_only", tenant, "eve") as eve:
         detail = eventually(
             lambda: (
                 (d := eve.get(f"{POSTS}/{body['post_id']}").json())["status"] == "published" and d
@@ -121,7 +97,7 @@ def test_a_scheduled_post_goes_out_after_a_restart(database_url, redis_url, tmp_
     time.sleep(1.2)
     with running(database_url, redis_url, tmp_path) as site, site.client() as ann:
         eventually(lambda: ann.get(f"{POSTS}/{body['post_id']}").json()["status"] == "published")
-        assert events(site).count("social.post.published") == 1
+        assert events(site, "demo").count("social.post.published") == 1
 
 
 def test_a_moment_of_the_past_is_due_at_once(ann):
@@ -164,7 +140,7 @@ def test_a_post_can_be_moved_and_withdrawn(ann):
         ({"unknown": 1}, "unknown"),
     ],
 )
-def test_bad_input_names_the_field_and_writes_nothing(site, ann, change, field):
+def test_bad_input_names_the_field_and_writes_nothing(site, tenant, ann, change, field):
     answer = ann.post(POSTS, json={**HELLO, **change})
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
@@ -172,14 +148,14 @@ def test_bad_input_names_the_field_and_writes_nothing(site, ann, change, field):
     assert problem["errors"][0]["field"] == field
     assert problem["success"] is False
     assert problem["request_id"] == answer.headers["x-request-id"]
-    assert events(site) == []
+    assert events(site, tenant) == []
 
 
-def test_refusals_before_the_body(site, ann):
+def test_refusals_before_the_body(site, tenant, ann):
     good = b'{"content": "x", "platforms": ["twitter"]}'
     half = b'{"content": "\\ud800", "platforms": ["twitter"]}'
     json = {"content-type": "application/json"}
-    reader = f"Bearer {site.token('read_only')}"
+    reader = f"Bearer {site.token('read_only', tenant)}"
     cases = [
         (400, ann.post(POSTS, content=b'{"content": ', headers=json)),
         (400, ann.post(POSTS, content=half, headers=json)),
@@ -196,11 +172,11 @@ def test_refusals_before_the_body(site, ann):
         assert (answer.status_code, answer.json()["status"]) == (status, status)
         assert answer.headers["content-type"] == "application/problem+json"
         assert ("www-authenticate" in answer.headers) == (status == 401)
-    assert events(site) == []
+    assert events(site, tenant) == []
 
 
-def test_an_expired_token_is_refused(site, ann):
-    token = site.token(ttl=1)
+def test_an_expired_token_is_refused(site, tenant, ann):
+    token = site.token(tenant=tenant, ttl=1)
     time.sleep(2.1)
     answer = ann.get(f"{POSTS}/post_1", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
@@ -220,17 +196,17 @@ def test_another_tenants_post_is_not_there(site, ann):
             assert answer.json()["code"] == "not_found"
 
 
-def test_a_key_is_answered_once(site, ann):
+def test_a_key_is_answered_once(site, tenant, ann):
     headers = {"Idempotency-Key": "k1"}
     with ThreadPoolExecutor(50) as crowd:
         answers = list(crowd.map(lambda _: ann.post(POSTS, json=HELLO, headers=headers), range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
     assert len({answer.headers["event-position"] for answer in answers}) == 1
-    assert events(site).count("social.post.drafted") == 1
+    assert events(site, tenant).count("social.post.drafted") == 1
     other = ann.post(POSTS, json={**HELLO, "content": "Other"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-    with site.client(user="bob") as bob:
+    with site.client(tenant=tenant, user="bob") as bob:
         assert bob.post(POSTS, json=HELLO, headers=headers).content != answers[0].content
 
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import psycopg
-import pytest
 
 from application.kernel import public_id
 from application.social.posts import CreatePost
@@ -17,22 +16,6 @@ from tests.site import eventually, running
 SCHEDULE = "/api/v1/social/schedule"
 POSTS = "/api/v1/social/posts"
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def site(create_database, template, valkey_server, tmp_path_factory):
-    with running(
-        create_database(template), valkey_server, tmp_path_factory.mktemp("data"),
-        RATE_LIMIT_PROFILE="off",
-    ) as site:  # fmt: skip
-        yield site
-
-
-@pytest.fixture
-def ann(site, request):
-    """Somebody of a tenant of this test alone."""
-    with site.client(tenant=request.node.originalname.replace("test_", "t-")[:60]) as client:
-        yield client
 
 
 def body(n=3, days=30, networks=("twitter",), **changes):

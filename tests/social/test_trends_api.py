@@ -28,27 +28,6 @@ POSTS = "/api/v1/social/posts"
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(scope="module")
-def site(create_database, template, valkey_server, tmp_path_factory):
-    with running(
-        create_database(template), valkey_server, tmp_path_factory.mktemp("data"),
-        RATE_LIMIT_PROFILE="off",
-    ) as site:  # fmt: skip
-        yield site
-
-
-@pytest.fixture
-def tenant(request):
-    return request.node.originalname.replace("test_", "t-")[:60]
-
-
-@pytest.fixture
-def ann(site, tenant):
-    """Somebody of a tenant of this test alone."""
-    with site.client(tenant=tenant) as client:
-        yield client
-
-
 def report(client, **asked):
     answer = client.get(TRENDS, params=asked)
     assert answer.status_code == 200, answer.text
