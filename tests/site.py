@@ -24,18 +24,24 @@ from infrastructure.tokens import Tokens
 class Site:
     """Where the service answers, and ways to call it as somebody."""
 
-    def __init__(self, settings: Settings, port: int) -> None:
-        self.settings, self.url = settings, f"http://127.0.0.1:{port}"
+    def __init__(self, settings: Settings, url: str, tenant: str = "demo") -> None:
+        self.settings, self.url, self.tenant = settings, url, tenant
         self.tokens = Tokens(settings.jwt_secret)
 
+    def of(self, tenant: str) -> Site:
+        """The same service, for a test that has a tenant of its own."""
+        return Site(self.settings, self.url, tenant)
+
     def token(
-        self, role: str = "admin", tenant: str = "demo", user: str = "ann", **options: Any
+        self, role: str = "admin", tenant: str | None = None, user: str = "ann", **options: Any
     ) -> str:
-        return self.tokens.issue(user=user, role=Role(role), tenant=tenant, **options)
+        return self.tokens.issue(
+            user=user, role=Role(role), tenant=tenant or self.tenant, **options
+        )
 
     @contextmanager
     def client(
-        self, role: str = "admin", tenant: str = "demo", user: str = "ann"
+        self, role: str = "admin", tenant: str | None = None, user: str = "ann"
     ) -> Iterator[httpx.Client]:
         headers = {"Authorization": f"Bearer {self.token(role, tenant, user)}"}
         with httpx.Client(base_url=self.url, headers=headers, timeout=15) as client:
@@ -95,7 +101,7 @@ def running(
         if failures:
             raise failures[0]
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Site(settings, port)
+        yield Site(settings, f"http://127.0.0.1:{port}")
     finally:
         server.should_exit = True
         thread.join(20)

@@ -3,33 +3,23 @@
 import os
 import socket
 import subprocess
-import sys
-from pathlib import Path
 
 import orjson
 import pytest
 
 from infrastructure.tokens import Tokens
+from tests.commands import TIDINGS, tidings
 
-TIDINGS = Path(sys.executable).parent / "tidings"
 SECRET = "a secret of the tests that is long enough"
 
 
-def tidings(*arguments, **environment):
-    return subprocess.run(
-        [TIDINGS, *map(str, arguments)],
-        env=os.environ | environment,
+def test_a_token_and_nothing_else(tmp_path):
+    arguments = ["--role", "developer", "--user", "ann", "--tenant", "acme"]
+    done = subprocess.run(
+        [TIDINGS, "--data-dir", tmp_path, "token", *arguments],
+        env=os.environ | {"JWT_SECRET_KEY": SECRET},
         capture_output=True,
         text=True,
-        timeout=60,
-    )
-
-
-def test_a_token_and_nothing_else(tmp_path):
-    done = tidings(
-        *("--data-dir", tmp_path, "token"),
-        *("--role", "developer", "--user", "ann", "--tenant", "acme"),
-        JWT_SECRET_KEY=SECRET,
     )
     assert (done.returncode, done.stderr) == (0, "")
     caller = Tokens(SECRET).verify(done.stdout.strip())

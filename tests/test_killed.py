@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,10 +20,10 @@ from standardwebhooks import Webhook
 
 from api.cli.serving import BACKGROUND_NICE
 from infrastructure.embedded import EmbeddedServers
+from tests.commands import TIDINGS
 from tests.site import eventually
 from tests.webhooks.hook import Hook, listening
 
-TIDINGS = Path(sys.executable).parent / "tidings"
 POSTS = "/api/v1/social/posts"
 
 

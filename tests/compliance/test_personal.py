@@ -26,9 +26,9 @@ from infrastructure.personal_data.persons import Persons, lookup_hash
 from infrastructure.personal_data.rotation import Rotation, check_keys
 from infrastructure.personal_data.sealing import SEALED, Altered, PersonKey, Place, SealedState
 from infrastructure.settings import UnusableSetting, load
+from tests.commands import tidings
 from tests.compliance.people import SECRET, Content, Letter, places_of, post
 from tests.rooms import NOW, Account, somebody
-from tests.test_cli import tidings
 
 words = st.text(st.characters(codec="utf-8"), max_size=30)
 subjects = words.filter(bool)

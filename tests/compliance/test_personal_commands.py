@@ -18,10 +18,10 @@ from infrastructure import database
 from infrastructure.personal_data.keyring import Keyring
 from infrastructure.personal_data.receipts import ReceiptSigner, check
 from infrastructure.webhooks.signing import Vault
+from tests.commands import TIDINGS, tidings
 from tests.compliance.people import SECRET, places_of, post
 from tests.rooms import NOW
 from tests.site import eventually
-from tests.test_cli import TIDINGS, tidings
 
 OLD, NEW = SECRET, "a new secret of the tests, long enough"
 AMIRA, TEXT = "Amira Unique", "Not again, please"

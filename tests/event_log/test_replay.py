@@ -3,14 +3,11 @@
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.commands import TIDINGS, tidings
 from tests.event_log.house import administering
-
-TIDINGS = Path(sys.executable).parent / "tidings"
 
 FILL = """
 INSERT INTO log.events (position, stream_id, version, tenant, topic, state, recorded_at)
@@ -59,12 +56,14 @@ def test_memory_does_not_grow_with_the_log(database_url, replay):
     assert large - small < 8, "MiB more for thirty times as many events"
 
 
-def test_parts_of_the_log(database_url, replay):
+def test_parts_of_the_log(database_url, redis_url, tmp_path):
     filled(database_url, 1, 500)
 
     def lines(*options):
-        out, _ = replay(*options)
-        return out.read_text().splitlines()
+        servers = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        done = tidings("--data-dir", tmp_path, "replay", *options, **servers)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
 
     def positions(*options):
         return [json.loads(line)["position"] for line in lines(*options)]

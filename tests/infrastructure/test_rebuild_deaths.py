@@ -40,7 +40,6 @@ def untouched(admin: psycopg.Connection, before: tuple[bytes, bytes]) -> None:
 
 @pytest.mark.parametrize(("how", "processes"), [("event", False), ("event", True), ("task", True)])
 def test_a_cancelled_rebuild_leaves_nothing(database_url, monkeypatch, how, processes):
-    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0 if processes else 10**9)
 
     async def give_up() -> None:
         cancel = asyncio.Event()
@@ -67,7 +66,9 @@ def test_a_cancelled_rebuild_leaves_nothing(database_url, monkeypatch, how, proc
     asyncio.run(rebuilt_live(database_url))
     with administering(database_url) as admin:
         before = everything(admin)
-        asyncio.run(give_up())
+        with monkeypatch.context() as given_up:
+            given_up.setattr(workers, "WORTH_A_PROCESS", 0 if processes else 10**9)
+            asyncio.run(give_up())
         untouched(admin, before)
         asyncio.run(rebuilt(database_url))
         assert everything(admin) == before

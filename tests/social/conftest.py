@@ -1,12 +1,14 @@
 """The service for the tests of a module together, and a tenant for each of them alone."""
 
+from uuid import uuid4
+
 import pytest
 
 from tests.site import running
 
 
 @pytest.fixture(scope="module")
-def site(create_database, template, valkey_server, tmp_path_factory):
+def service(create_database, template, valkey_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     with running(
         create_database(template), valkey_server, folder, RATE_LIMIT_PROFILE="off"
@@ -15,12 +17,18 @@ def site(create_database, template, valkey_server, tmp_path_factory):
 
 
 @pytest.fixture
-def tenant(request):
-    return request.node.originalname.replace("test_", "t-")[:60]
+def tenant():
+    return f"t-{uuid4().hex}"
 
 
 @pytest.fixture
-def ann(site, tenant):
-    """Somebody of a tenant of this test alone."""
-    with site.client(tenant=tenant) as client:
+def site(service, tenant):
+    """The service, as the tenant of this test alone sees it."""
+    return service.of(tenant)
+
+
+@pytest.fixture
+def ann(site):
+    """Somebody of that tenant."""
+    with site.client() as client:
         yield client

@@ -4,10 +4,8 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
@@ -23,6 +21,7 @@ from infrastructure.read_models.rebuild import rebuild
 from projections.social.brand_voice import BrandVoices
 from projections.social.response_templates import ResponseTemplates
 from projections.social.responses import Responses
+from tests.commands import TIDINGS
 from tests.compliance.people import places_of
 from tests.infrastructure.read_side import contents
 from tests.site import eventually, running
@@ -39,23 +38,17 @@ from tests.social.fake_networks import (
 RESPONSES = "/api/v1/social/responses"
 TEMPLATES = "/api/v1/social/response-templates"
 VOICE = "/api/v1/social/brand-voice"
-TIDINGS = Path(sys.executable).parent / "tidings"
 TOO_LATE = {"response_mode": "manual", "response_content": "We are sorry, Amira."}
 
 
 @pytest.fixture
-def site(database_url, redis_url, tmp_path):
+def alone(database_url, redis_url, tmp_path):
+    """A service with nothing in its tables but what the test puts there."""
     with running(database_url, redis_url, tmp_path, RATE_LIMIT_PROFILE="off") as site:
         yield site
 
 
-@pytest.fixture
-def ann(site):
-    with site.client() as client:
-        yield client
-
-
-def hear(site, text="I love it!", *, tenant="demo", network="twitter", **facts):
+def hear(site, text="I love it!", *, tenant=None, network="twitter", **facts):
     """A mention as the listener would bring it in; its public id."""
 
     class Hear:
@@ -86,7 +79,7 @@ def hear(site, text="I love it!", *, tenant="demo", network="twitter", **facts):
 
     async def bring():
         async with open_log(site.settings, "test") as log:
-            answer = await Desk(log, tenant, "tidings:listener", "r").create(
+            answer = await Desk(log, tenant or site.tenant, "tidings:listener", "r").create(
                 Hear(), lambda _: NO_ANSWER
             )
             return f"men_{answer.id.hex}"
@@ -103,8 +96,14 @@ def rows(site, query, *values):
         return connection.execute(query, values).fetchall()
 
 
+def replies(site):
+    ours = "SELECT network_reply_id, replied_at FROM sandbox.replies WHERE tenant = %s"
+    return rows(site, ours, site.tenant)
+
+
 def topics(site):
-    found = rows(site, "SELECT topic FROM log.events WHERE topic ~ 'response' ORDER BY position")
+    ours = "SELECT topic FROM log.events WHERE topic ~ 'response' AND tenant = %s"
+    found = rows(site, f"{ours} ORDER BY position", site.tenant)
     return [topic.rpartition(".")[2] for (topic,) in found]
 
 
@@ -126,7 +125,7 @@ def test_an_answer_goes_out_and_the_mention_is_answered(site, ann):
     assert 0 < body["ai_confidence"] < 1
     assert body["sentiment_improvement"] is None
     assert body["posted_at"].endswith("Z")
-    ((kept, at),) = rows(site, "SELECT network_reply_id, replied_at FROM sandbox.replies")
+    ((kept, at),) = replies(site)
     assert datetime.fromisoformat(body["posted_at"]) == at
     with site.client("read_only", user="eve") as eve:
         seen = once(eve, body["response_id"], "posted")
@@ -144,12 +143,12 @@ def test_an_answer_goes_out_and_the_mention_is_answered(site, ann):
     assert seen["error"] is None
 
 
-def test_of_fifty_who_answer_one_does(site, ann, redis_url, tmp_path):
+def test_of_fifty_who_answer_one_does(site, ann, tmp_path):
     """In two processes' worth of services, so that no lock within one is what decides."""
-    mention_id, url = hear(site), site.settings.database_url
+    mention_id, kept = hear(site), (site.settings.database_url, site.settings.redis_url)
     with (
-        running(url, redis_url, tmp_path, background=False, RATE_LIMIT_PROFILE="off") as other,
-        other.client(user="bob") as bob,
+        running(*kept, tmp_path, background=False, RATE_LIMIT_PROFILE="off") as other,
+        other.client(user="bob", tenant=site.tenant) as bob,
         ThreadPoolExecutor(50) as crowd,
     ):
 
@@ -162,7 +161,7 @@ def test_of_fifty_who_answer_one_does(site, ann, redis_url, tmp_path):
     assert {a.json()["code"] for a in answers if a.status_code == 409} == {"already_answered"}
     eventually(lambda: "posted" in topics(site))
     assert topics(site) == ["drafted", "posting_started", "posted"]
-    assert rows(site, "SELECT count(*) FROM sandbox.replies") == [(1,)]
+    assert len(replies(site)) == 1
     late = answer(ann, mention_id, **TOO_LATE)
     assert (late.status_code, late.json()["state"]) == (409, "posted")
 
@@ -319,7 +318,7 @@ def test_an_answer_that_was_accepted_goes_out_after_a_restart(database_url, redi
             assert (given["success"], given["posted_to_platform"]) == (True, False)
     with running(database_url, redis_url, tmp_path) as site, site.client() as ann:
         once(ann, given["response_id"], "posted")
-        assert rows(site, "SELECT count(*) FROM sandbox.replies") == [(1,)]
+        assert len(replies(site)) == 1
 
 
 def test_how_the_addressee_speaks_afterwards_is_an_improvement(site, ann):
@@ -347,38 +346,42 @@ async def comment(site, author, sentiment, at):
             return engagement
 
     async with open_log(site.settings, "test") as log:
-        await Desk(log, "demo", "tidings:engagement", "r").create(Receive(), lambda _: NO_ANSWER)
+        await Desk(log, site.tenant, "tidings:engagement", "r").create(
+            Receive(), lambda _: NO_ANSWER
+        )
 
 
-def test_tables_built_anew_are_those_in_use(site, ann):
-    ann.put(VOICE, json={"brand": "Shop"})
-    ann.put(VOICE, json={"brand": "Shop", "emoji": False})
-    ann.put(f"{TEMPLATES}/one", json={"text": "One"})
-    ann.put(f"{TEMPLATES}/two", json={"text": "Two"})
-    ann.delete(f"{TEMPLATES}/one")
-    for _ in range(3):
-        once(ann, answer(ann, hear(site)).json()["response_id"], "posted")
-    url = site.settings.database_url
-    with psycopg.connect(url, autocommit=True) as admin:
-        for model in (Responses(), BrandVoices(), ResponseTemplates()):
-            live = contents(admin, *model.tables)
-            assert live
-            asyncio.run(rebuild(url, model))
-            assert contents(admin, *model.tables) == live
+def test_tables_built_anew_are_those_in_use(alone):
+    with alone.client() as ann:
+        ann.put(VOICE, json={"brand": "Shop"})
+        ann.put(VOICE, json={"brand": "Shop", "emoji": False})
+        ann.put(f"{TEMPLATES}/one", json={"text": "One"})
+        ann.put(f"{TEMPLATES}/two", json={"text": "Two"})
+        ann.delete(f"{TEMPLATES}/one")
+        for _ in range(3):
+            once(ann, answer(ann, hear(alone)).json()["response_id"], "posted")
+        url = alone.settings.database_url
+        with psycopg.connect(url, autocommit=True) as admin:
+            for model in (Responses(), BrandVoices(), ResponseTemplates()):
+                live = contents(admin, *model.tables)
+                assert live
+                asyncio.run(rebuild(url, model))
+                assert contents(admin, *model.tables) == live
 
 
-def test_nothing_of_an_erased_person_is_left_and_nobody_answers_them(site, ann):
-    first, second = hear(site), hear(site)
-    body = answer(ann, first).json()
-    once(ann, body["response_id"], "posted")
-    assert "Amira" in body["response_content"]
-    done = ann.post("/api/v1/audit/erasures", json={"subject": "twitter:amira"})
-    assert done.json()["status"] == "completed"
-    seen = ann.get(f"{RESPONSES}/{body['response_id']}").json()
-    assert (seen["response_content"], seen["status"]) == (ERASED, "posted")
-    refused = answer(ann, second)
-    assert (refused.status_code, refused.json()["code"]) == (409, "erased")
-    assert places_of(site.settings.database_url, "Amira", "amira") == []
+def test_nothing_of_an_erased_person_is_left_and_nobody_answers_them(alone):
+    with alone.client() as ann:
+        first, second = hear(alone), hear(alone)
+        body = answer(ann, first).json()
+        once(ann, body["response_id"], "posted")
+        assert "Amira" in body["response_content"]
+        done = ann.post("/api/v1/audit/erasures", json={"subject": "twitter:amira"})
+        assert done.json()["status"] == "completed"
+        seen = ann.get(f"{RESPONSES}/{body['response_id']}").json()
+        assert (seen["response_content"], seen["status"]) == (ERASED, "posted")
+        refused = answer(ann, second)
+        assert (refused.status_code, refused.json()["code"]) == (409, "erased")
+        assert places_of(alone.settings.database_url, "Amira", "amira") == []
 
 
 # A real network --------------------------------------------------------------------------------

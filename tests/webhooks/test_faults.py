@@ -2,7 +2,6 @@
 and what comes twice comes with the same id. There is no Redis in any of these tests."""
 
 import asyncio
-import multiprocessing
 import os
 import random
 import signal
@@ -16,14 +15,11 @@ from uuid import UUID
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from tests.commands import FORKS
 from tests.webhooks.house import House, Received, Receiver, house, receiver, until
 from tests.webhooks.worker import run_worker
 
 LEASE = 1.5
-
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.webhooks.worker"])
 
 
 class Workers:
