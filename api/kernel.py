@@ -9,13 +9,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, HTTPException, Request, params
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError, create_model
 from redis.asyncio import Redis
@@ -39,6 +39,11 @@ from projections.kernel import Query, ReadModel
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Callable[..., Awaitable[Any]])
+
+PUBLIC: Literal["public"] = "public"
+"""In place of roles: called without a token, by those who prove otherwise that they may."""
+
+Roles = Collection[Role] | Literal["public"]
 
 EVERYONE = frozenset(Role)
 WRITERS = frozenset({Role.SUPER_ADMIN, Role.ADMIN, Role.DEVELOPER})
@@ -211,7 +216,8 @@ class Route(APIRoute):
 
     What an endpoint asks for is sorted out when it is declared: the body is its `Command`, what
     is annotated with one of this module's dependencies is made from the request, and the rest
-    is the query. Nothing is looked at before the caller is known and may call.
+    is the query. Nothing is looked at before the caller is known and may call; on a public route
+    the dependencies see to that, and the limit is that of the caller's address.
     """
 
     id: str
@@ -221,7 +227,9 @@ class Route(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         extra = self.openapi_extra or {}
-        self.id, self.roles = self.name, frozenset(map(Role, extra["x-roles"]))
+        self.public = extra["x-roles"] == [PUBLIC]
+        self.id = self.name
+        self.roles = frozenset() if self.public else frozenset(map(Role, extra["x-roles"]))
         self.limit = Limit.parse(extra["x-rate-limit"])
         self.body: tuple[str, type[Command]] | None = None
         self.made: list[tuple[str, Callable[[Request], Awaitable[Any]]]] = []
@@ -254,9 +262,7 @@ class Route(APIRoute):
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        caller = request.state.caller = _authenticate(request)
-        if caller.role not in self.roles:
-            raise HTTPException(403, f"The role {caller.role} may not do this.")
+        caller = None if self.public else self._caller(request)
         arguments: dict[str, Any] = {}
         if self.body is not None:
             name, kind = self.body
@@ -266,15 +272,26 @@ class Route(APIRoute):
         for name, make in self.made:
             arguments[name] = await make(request)
         limiter = house(request).limiter
-        key = limit_key(caller.tenant, caller.user, self.id)
-        allowance = await limiter.take(key, limiter.effective(self.limit, caller.role))
+        if caller:
+            key = limit_key(caller.tenant, caller.user, self.id)
+        else:
+            key = limit_key("", request.client.host if request.client else "", self.id)
+        limit = limiter.effective(self.limit, caller.role if caller else None)
+        allowance = await limiter.take(key, limit)
         request.state.limit_headers = allowance.headers()
         if not allowance.allowed:
             raise HTTPException(429, "The rate limit is exceeded; try again later.")
         result = await self.endpoint(**arguments)
-        if type(result) is Answer and result.position is not None:
+        if caller and type(result) is Answer and result.position is not None:
             note_origin(house(request).audit, request.scope, caller)
         return respond(result)
+
+    def _caller(self, request: Request) -> Caller:
+        caller: Caller = _authenticate(request)
+        request.state.caller = caller
+        if caller.role not in self.roles:
+            raise HTTPException(403, f"The role {caller.role} may not do this.")
+        return caller
 
 
 def _made_by(annotation: Any) -> Callable[[Request], Awaitable[Any]] | None:
@@ -318,9 +335,7 @@ class Router(APIRouter):
                 for method in route.methods or ():
                     yield method, route.path, route
 
-    def _route(
-        self, method: str, path: str, id: str, roles: Collection[Role], limit: str
-    ) -> Callable[[E], E]:
+    def _route(self, method: str, path: str, id: str, roles: Roles, limit: str) -> Callable[[E], E]:
         def declare(endpoint: E) -> E:
             self.add_api_route(
                 path,
@@ -328,42 +343,46 @@ class Router(APIRouter):
                 methods=[method],
                 name=id,
                 operation_id=id,
-                openapi_extra={
-                    "x-roles": sorted(roles),
-                    "x-rate-limit": limit,
-                    "parameters": list(HEADERS_OF[method]),
-                },
+                openapi_extra=_extra(roles, limit, method),
                 responses=PROBLEMS,
                 response_model=_answered_model(endpoint),
+                response_class=_answered_class(endpoint),
             )
             return endpoint
 
         return declare
 
     def get(  # type: ignore[override]
-        self, path: str, *, id: str, roles: Collection[Role], limit: str
+        self, path: str, *, id: str, roles: Roles, limit: str
     ) -> Callable[[E], E]:
         return self._route("GET", path, id, roles, limit)
 
     def post(  # type: ignore[override]
-        self, path: str, *, id: str, roles: Collection[Role], limit: str
+        self, path: str, *, id: str, roles: Roles, limit: str
     ) -> Callable[[E], E]:
         return self._route("POST", path, id, roles, limit)
 
     def put(  # type: ignore[override]
-        self, path: str, *, id: str, roles: Collection[Role], limit: str
+        self, path: str, *, id: str, roles: Roles, limit: str
     ) -> Callable[[E], E]:
         return self._route("PUT", path, id, roles, limit)
 
     def patch(  # type: ignore[override]
-        self, path: str, *, id: str, roles: Collection[Role], limit: str
+        self, path: str, *, id: str, roles: Roles, limit: str
     ) -> Callable[[E], E]:
         return self._route("PATCH", path, id, roles, limit)
 
     def delete(  # type: ignore[override]
-        self, path: str, *, id: str, roles: Collection[Role], limit: str
+        self, path: str, *, id: str, roles: Roles, limit: str
     ) -> Callable[[E], E]:
         return self._route("DELETE", path, id, roles, limit)
+
+
+def _extra(roles: Roles, limit: str, method: str) -> dict[str, Any]:
+    if roles == PUBLIC:
+        return {"x-roles": [PUBLIC], "x-rate-limit": limit, "security": []}
+    parameters = list(HEADERS_OF[method])
+    return {"x-roles": sorted(roles), "x-rate-limit": limit, "parameters": parameters}
 
 
 def _answered_model(endpoint: Callable[..., Any]) -> Any:
@@ -371,6 +390,11 @@ def _answered_model(endpoint: Callable[..., Any]) -> Any:
     if get_origin(annotation) is Answer:
         return get_args(annotation)[0]
     return None if isinstance(annotation, type) and issubclass(annotation, Response) else annotation
+
+
+def _answered_class(endpoint: Callable[..., Any]) -> type[Response]:
+    plain = inspect.signature(endpoint).return_annotation is PlainTextResponse
+    return PlainTextResponse if plain else JSONResponse
 
 
 def respond(result: Any) -> Response:

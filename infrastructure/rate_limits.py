@@ -106,15 +106,17 @@ class RateLimiter:
         self._probe_at = 0.0
         self._probe: asyncio.Task[object] | None = None
 
-    def effective(self, limit: Limit, role: Role) -> Limit:
-        """The limit that holds for a role: never less than one request."""
+    def effective(self, limit: Limit, role: Role | None) -> Limit:
+        """The limit that holds for a role, or for a caller without one: never less than one
+        request."""
         match self._profile:
             case "strict":
                 return limit
             case "off":
                 return Limit(UNLIMITED, limit.window)
             case _:
-                return Limit(max(1, int(limit.count * role.multiplier)), limit.window)
+                multiplier = role.multiplier if role else 1
+                return Limit(max(1, int(limit.count * multiplier)), limit.window)
 
     async def take(self, key: str, limit: Limit) -> Allowance:
         """Count one request of `key` (see `limit_key`) against `limit`; never raises."""
