@@ -11,6 +11,7 @@ from api.social import brand_voice as social_brand_voice
 from api.social import campaigns as social_campaigns
 from api.social import connections as social_connections
 from api.social import mentions as social_mentions
+from api.social import network_webhooks as social_network_webhooks
 from api.social import posts as social_posts
 from api.social import response_templates as social_response_templates
 from api.social import responses as social_responses
@@ -21,6 +22,7 @@ from application.kernel import Policy
 from application.social.campaigning import Campaigning
 from application.social.connecting import Connecting
 from application.social.mentions import Listener
+from application.social.notices import Noticing
 from application.social.policies import POLICIES as SOCIAL_POLICIES
 from application.social.publishing import Publishing
 from application.social.responding import Responding
@@ -47,6 +49,7 @@ ROUTERS: Sequence[APIRouter] = (
     social_analytics.router,
     social_connections.router,
     social_mentions.router,
+    social_network_webhooks.router,
     social_campaigns.router,
     social_responses.router,
     social_response_templates.router,
@@ -83,6 +86,7 @@ def jobs(
     publishing: Publishing,
     connecting: Connecting,
     listener: Listener,
+    noticing: Noticing,
     campaigning: Campaigning,
     responding: Responding,
     watching: TrendWatching,
@@ -101,6 +105,9 @@ def jobs(
         "social.erase_network_data": connecting.erase,
         "social.listen": listener.begin,
         "social.stop_listening": listener.end,
+        "social.subscribe_account": noticing.subscribe,
+        "social.pass_on_notice": noticing.pass_on,
+        "social.fetch_mention": noticing.fetch,
         "social.want_trends": watching.want,
         "social.observe_trends": watching.observe,
         "social.detect_trends": watching.detect,

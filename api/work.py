@@ -11,6 +11,7 @@ from api.wiring import POLICIES, READ_MODELS, jobs
 from application.social.campaigning import Campaigning
 from application.social.connecting import Connecting
 from application.social.mentions import Listener
+from application.social.notices import Noticing
 from application.social.publishing import Publishing
 from application.social.responding import Responding
 from application.social.trend_watching import TrendWatching
@@ -22,6 +23,7 @@ from infrastructure.jobs import policies, queue, ring, work_off
 from infrastructure.ledger.sealing import sealer
 from infrastructure.listening import Ears, listen
 from infrastructure.metering import metering
+from infrastructure.networks.holders import AccountHolders
 from infrastructure.networks.registry import networks
 from infrastructure.personal_data import keyring
 from infrastructure.personal_data.erasure import FINISH, eraser_of
@@ -90,6 +92,7 @@ async def _jobs(settings: Settings) -> None:
                 publishing,
                 Connecting(log, accounts),
                 listener,
+                Noticing(listener, AccountHolders(log.pool)),
                 Campaigning(log, plans),
                 Responding(log, accounts),
                 TrendWatching(log, accounts, Trends(reads, log.pool)),

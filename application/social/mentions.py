@@ -168,37 +168,40 @@ class Listener:
         except OutcomeUnknown:
             known = replace(known, failures=known.failures + 1)
             return known, now + _after_failure(known)
-        words = chosen or await self._names(known)
-        new = await self._write_down(known, words, [_fit(each, now) for each in heard.mentions])
+        words = chosen or await self._names(known.tenant, known.network, known.provider)
+        new = await self.write_down(known.tenant, known.network, words, heard.mentions)
         heard_at = now if new else known.heard_at
         known = replace(known, cursor=heard.cursor, heard_at=heard_at, failures=0)
         return known, now + (_pause(known, now) if heard.offered else NOT_OFFERED)
+
+    async def words(self, tenant: str, network: Network, provider: str) -> tuple[str, ...]:
+        """What a mention may say of the brand: the words that the tenant has set, else names."""
+        return await self._keywords(tenant) or await self._names(tenant, network, provider)
 
     async def _keywords(self, tenant: str) -> tuple[str, ...]:
         chosen = await self.log.load(BrandKeywords, BrandKeywords.create_id(tenant))
         return chosen.keywords if chosen else ()
 
-    async def _names(self, known: Listening) -> tuple[str, ...]:
+    async def _names(self, tenant: str, network: Network, provider: str | None) -> tuple[str, ...]:
         """What the account is called; the tenant's own name in the sandbox."""
-        if known.provider == SANDBOX:
-            return (known.tenant,)
-        stream = Connection.create_id(known.network, known.tenant)
-        connection = await self.log.load(Connection, stream)
+        if provider == SANDBOX:
+            return (tenant,)
+        connection = await self.log.load(Connection, Connection.create_id(network, tenant))
         account = connection.current if connection else None
         return (account.account_name,) if account and account.account_name else ()
 
-    async def _write_down(
-        self, known: Listening, words: tuple[str, ...], heard: Sequence[Overheard]
+    async def write_down(
+        self, tenant: str, network: Network, words: tuple[str, ...], heard: Sequence[Overheard]
     ) -> int:
         """How many of them are new; the oldest first, so that a death in between leaves no gap."""
-        new = 0
-        ordered = sorted(heard, key=lambda each: each.at)
+        new, now = 0, datetime.now(UTC)
+        ordered = sorted((_fit(each, now) for each in heard), key=lambda each: each.at)
         for start in range(0, len(ordered), AT_ONCE):
             some = ordered[start : start + AT_ONCE]
             commands = [
-                DetectMention(network=known.network, words=words, overheard=each) for each in some
+                DetectMention(network=network, words=words, overheard=each) for each in some
             ]
-            new += sum(await asyncio.gather(*(self._once(known.tenant, each) for each in commands)))
+            new += sum(await asyncio.gather(*(self._once(tenant, each) for each in commands)))
         return new
 
     async def _once(self, tenant: str, command: DetectMention) -> bool:

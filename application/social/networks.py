@@ -157,6 +157,16 @@ class SocialNetwork(Protocol):
         """What others have said since the last time; at most the thousand newest."""
         ...
 
+    async def subscribe(self) -> bool:
+        """Have the network tell of the account's mentions by itself; False where it does not, or
+        this installation is not set up for it. Asking again changes nothing."""
+        ...
+
+    async def mention(self, mention_id: str) -> Overheard | None:
+        """One mention of the account that the network has told of by its id; None when it is none
+        (the account's own words, or nothing that this network tells of)."""
+        ...
+
     async def rising(self, place: str) -> Sequence[Rising] | None:
         """What the network lists as rising in a place of `application.social.places`; None when it
         offers no such list."""

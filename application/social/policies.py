@@ -7,6 +7,7 @@ from application.kernel import Job, Policy
 from application.social.campaigning import keep_to_dates, tell_campaign
 from application.social.connecting import VERIFY_AGAIN, renew_at, renewal, verification
 from application.social.mentions import LOOK_BACK, beginning
+from application.social.notices import subscribe_connected
 from application.social.publishing import PUBLISHER, measure
 from application.social.responding import post_draft
 from application.social.trend_watching import look_again, look_at_once, want_trends
@@ -88,6 +89,7 @@ def forget_secrets(
 def follow_connected(event: Connection.Connected) -> Iterable[Job]:
     """An account is kept connected, and listened to: also what was said in the days before."""
     yield from renew_in_time(event)
+    yield from subscribe_connected(event)
     yield beginning(event.tenant, event.network, event.timestamp - LOOK_BACK, anew=True)
 
 

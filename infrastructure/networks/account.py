@@ -6,14 +6,15 @@ be out, since when, and by which account. Only what was certainly not received i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
 import psycopg
+import structlog
 from psycopg_pool import PoolTimeout
 
 from application.social.networks import (
@@ -21,6 +22,7 @@ from application.social.networks import (
     MentionReply,
     OutcomeUnknown,
     Outgoing,
+    Overheard,
     Publication,
     Receipt,
     RefusedByNetwork,
@@ -34,6 +36,8 @@ from infrastructure.networks.line import Fault, NetworkSaysNo, NetworkUnclear
 from infrastructure.networks.store import Store
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 CERTAIN_AFTER = timedelta(minutes=10)
 """An account shows its posts with a delay, and a request that timed out may still be at work: only
@@ -164,6 +168,18 @@ class ConnectedAccount:
         async with _database_may_fail():
             return await self._look(lambda api: api.mentions(watch))
 
+    async def subscribe(self) -> bool:
+        """As the port says."""
+        with self._logging("account.not_subscribed"):
+            async with _database_may_fail():
+                return await self._look(lambda api: api.subscribe())
+
+    async def mention(self, mention_id: str) -> Overheard | None:
+        """As the port says."""
+        with self._logging("mention.not_shown"):
+            async with _database_may_fail():
+                return await self._look(lambda api: api.mention(mention_id))
+
     async def rising(self, place: str) -> Sequence[Rising] | None:
         """As the port says."""
         async with _database_may_fail():
@@ -180,6 +196,15 @@ class ConnectedAccount:
             raise OutcomeUnknown(refused.message) from None
         except (GatewayError, NetworkUnclear) as error:
             raise OutcomeUnknown(_reason(error)) from None
+
+    @contextmanager
+    def _logging(self, event: str) -> Iterator[None]:
+        """Say why, where nobody else will: a permission may be missing."""
+        try:
+            yield
+        except OutcomeUnknown as unknown:
+            log.warning(event, network=self.provider, reason=str(unknown)[:200])
+            raise
 
     async def _with_fresh_tokens(self, do: Callable[[Api], Awaitable[T]]) -> T:
         """Again with new tokens when these are refused: what was refused was not carried out."""
@@ -270,6 +295,14 @@ class UnusableAccount:
         raise OutcomeUnknown(self.message)
 
     async def mentions(self, watch: Watch) -> Heard:
+        """Nobody can be asked."""
+        raise OutcomeUnknown(self.message)
+
+    async def subscribe(self) -> bool:
+        """Nobody can be asked."""
+        raise OutcomeUnknown(self.message)
+
+    async def mention(self, mention_id: str) -> Overheard | None:
         """Nobody can be asked."""
         raise OutcomeUnknown(self.message)
 

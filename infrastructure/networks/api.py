@@ -10,7 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
 from application.social.accounts import Identity
-from application.social.networks import Heard, MentionReply, Publication, Receipt, Watch
+from application.social.networks import (
+    Heard,
+    MentionReply,
+    Overheard,
+    Publication,
+    Receipt,
+    Watch,
+)
 from domain.kernel import utc
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
@@ -109,6 +116,14 @@ class Api(ABC):
         says otherwise.
         """
         return Heard((), watch.cursor, offered=False)
+
+    async def subscribe(self) -> bool:
+        """Have mentions told by the network's webhook; False where none is received."""
+        return False
+
+    async def mention(self, mention_id: str) -> Overheard | None:
+        """One mention that the network's webhook has told of; None when it is none."""
+        return None
 
     async def rising(self, place: str) -> Sequence[Rising] | None:
         """What the network lists as rising in a place; None when it offers no such list.

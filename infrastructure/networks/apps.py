@@ -14,7 +14,8 @@ class App:
     """Where a network's interfaces are, and what it knows this installation by.
 
     `own_address` is True when the operator has set another address (a proxy, a stand-in): it is
-    then taken for both interfaces, and may be private.
+    then taken for both interfaces, and may be private. `verify_token` is what the network says when
+    it makes sure that its webhook is to come here; "" where none is wanted.
     """
 
     network: Network
@@ -23,6 +24,7 @@ class App:
     id: str = ""
     secret: str = field(default="", repr=False)
     own_address: bool = False
+    verify_token: str = field(default="", repr=False)
 
     @property
     def configured(self) -> bool:
@@ -61,6 +63,9 @@ KNOWN: Mapping[Network, _Known] = {
 }
 """The networks' own addresses, and what the variables after `<NAME>_` are called."""
 
+TELL_BY_WEBHOOK = frozenset({Network.FACEBOOK, Network.INSTAGRAM})
+"""Whose webhooks are received: those to which mentions are told that cannot be asked for."""
+
 
 def apps_of(environment: Mapping[str, str]) -> Mapping[Network, App]:
     """Every network's registration. Raises `ValueError`: one line that names the variable."""
@@ -78,4 +83,10 @@ def _app(network: Network, known: _Known, environment: Mapping[str, str]) -> App
     if bool(id) != bool(secret):
         missing = known.secret if id else known.id
         raise ValueError(f"{name}_{missing} must be set too.")
-    return App(network, own or known.base_url, own or known.login_url, id, secret, bool(own))
+    token = environment.get(f"{name}_WEBHOOK_VERIFY_TOKEN") or ""
+    if token and network not in TELL_BY_WEBHOOK:
+        raise ValueError(f"{name}_WEBHOOK_VERIFY_TOKEN: no webhooks of {network} are received.")
+    if token and not secret:
+        raise ValueError(f"{name}_WEBHOOK_VERIFY_TOKEN needs {name}_{known.secret} beside it.")
+    urls = own or known.base_url, own or known.login_url
+    return App(network, *urls, id, secret, bool(own), token)

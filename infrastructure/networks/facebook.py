@@ -16,7 +16,14 @@ from datetime import UTC, datetime
 import orjson
 
 from application.social.accounts import Identity
-from application.social.networks import Heard, MentionReply, Publication, Receipt, Watch
+from application.social.networks import (
+    Heard,
+    MentionReply,
+    Overheard,
+    Publication,
+    Receipt,
+    Watch,
+)
 from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
@@ -41,6 +48,7 @@ from infrastructure.networks.line import (
     required,
 )
 from infrastructure.networks.mentions import on_facebook
+from infrastructure.networks.notices import one_on_facebook
 
 PAGES = 5
 """Pages of a feed that are looked through."""
@@ -214,6 +222,9 @@ class Facebook(GraphApi):
 
     async def mentions(self, watch: Watch) -> Heard:
         return await on_facebook(self, watch)
+
+    async def mention(self, mention_id: str) -> Overheard | None:
+        return await one_on_facebook(self, mention_id)
 
     async def renew(self) -> Mapping[str, str] | None:
         """A person's token is exchanged for one of 60 days; a Page's own has no end."""

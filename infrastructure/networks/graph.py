@@ -2,6 +2,8 @@
 
 https://developers.facebook.com/docs/graph-api/guides/error-handling
 https://developers.facebook.com/docs/graph-api/overview/rate-limiting
+https://developers.facebook.com/docs/graph-api/reference/page/subscribed_apps
+https://developers.facebook.com/docs/instagram-platform/webhooks
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from infrastructure.networks.line import (
     pause_of,
     plain_refusal,
 )
+from infrastructure.networks.notices import TOLD
 
 VERSION = "v22.0"
 
@@ -53,6 +56,14 @@ class GraphApi(Api):
     async def post(self, path: str, token: str | None = None, /, **fields: Any) -> Reply:
         """Write below the present version of the interface."""
         return await self.ask("POST", f"/{VERSION}{path}", form=self._signed(token, fields))
+
+    async def subscribe(self) -> bool:
+        """Beside the app itself each account has to be subscribed."""
+        if not self.line.app.verify_token:
+            return False
+        _, field = TOLD[self.network]
+        done = await self.post(f"/{self.account}/subscribed_apps", subscribed_fields=field)
+        return dig(done.data, "success") is True
 
     def _signed(self, token: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
         token = token or self.token

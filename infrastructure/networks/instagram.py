@@ -14,7 +14,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from application.social.accounts import Identity
-from application.social.networks import Heard, MentionReply, Publication, Receipt, Watch
+from application.social.networks import (
+    Heard,
+    MentionReply,
+    Overheard,
+    Publication,
+    Receipt,
+    Watch,
+)
 from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
@@ -38,6 +45,7 @@ from infrastructure.networks.line import (
     number,
 )
 from infrastructure.networks.mentions import on_instagram
+from infrastructure.networks.notices import one_on_instagram
 
 QUOTA_WAIT = 3600.0
 """Seconds after which an account that has used up its posts of 24 hours may have one again."""
@@ -155,11 +163,15 @@ class Instagram(GraphApi):
         return receipt
 
     async def reply(self, reply: MentionReply, notes: Notes) -> Receipt:
-        """A comment on the media. Instagram takes it where the caption mentions the account, not
-        where the account is only tagged in the picture."""
+        """A comment on the media, or below the comment. Instagram takes it where a caption or a
+        comment mentions the account, not where the account is only tagged in the picture."""
+        media, _, comment = reply.network_mention_id.partition("_")
         await notes.about_to_send()
         made = await self.post(
-            f"/{self.account}/mentions", media_id=reply.network_mention_id, message=reply.text
+            f"/{self.account}/mentions",
+            media_id=media,
+            comment_id=comment or None,
+            message=reply.text,
         )
         return _receipt(made.text("id"), None, datetime.now(UTC))
 
@@ -167,7 +179,10 @@ class Instagram(GraphApi):
         self, reply: MentionReply, sending: Sending, notes: Notes
     ) -> Receipt | None:
         """Among the comments on the media. Whose they are Instagram does not always tell; one
-        with our words from then on is taken for ours."""
+        with our words from then on is taken for ours. What stands below a comment of somebody
+        else it does not show."""
+        if "_" in reply.network_mention_id:
+            raise NetworkUnclear("Instagram does not show answers to a comment.")
         media = f"mentioned_media.media_id({reply.network_mention_id})"
         comments = f"comments.limit({COMMENTS}){{id,text,timestamp}}"
         seen = await self.get(f"/{self.account}", fields=f"{media}{{{comments}}}")
@@ -207,6 +222,9 @@ class Instagram(GraphApi):
 
     async def mentions(self, watch: Watch) -> Heard:
         return await on_instagram(self, watch)
+
+    async def mention(self, mention_id: str) -> Overheard | None:
+        return await one_on_instagram(self, mention_id)
 
     async def renew(self) -> Mapping[str, str]:
         """Long-lived tokens are renewed while they last, from a day after they were given.

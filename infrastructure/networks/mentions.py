@@ -129,7 +129,7 @@ async def on_facebook(api: Facebook, watch: Watch) -> Heard:
         posts = _listed(listed.data)
         tagged = [instant(each.get("tagged_time") or each.get("created_time")) for each in posts]
         found += [
-            (at, _facebook_post(each))
+            (at, facebook_post(each))
             for at, each in zip(tagged, posts, strict=True)
             if at >= since and dig(each, "from", "id") != api.account
         ]
@@ -144,7 +144,8 @@ async def on_facebook(api: Facebook, watch: Watch) -> Heard:
     return _heard(watch, [each for _, each in found], newest)
 
 
-def _facebook_post(post: Mapping[str, Any]) -> Overheard:
+def facebook_post(post: Mapping[str, Any]) -> Overheard:
+    """A post, or a comment, of which nothing but the id and the instant must be there."""
     return Overheard(
         id=str(post["id"]),
         text=str(post.get("message") or ""),
@@ -171,7 +172,7 @@ async def on_instagram(api: Instagram, watch: Watch) -> Heard:
             limit=PAGE,
             after=after,
         )
-        media = [_instagram_media(each) for each in _listed(listed.data)]
+        media = [instagram_media(each) for each in _listed(listed.data)]
         found += [each for each in media if each.at >= watch.since]
         after = dig(listed.data, "paging", "cursors", "after")
         if not after or not media or max(each.at for each in media) < _since(watch):
@@ -179,7 +180,8 @@ async def on_instagram(api: Instagram, watch: Watch) -> Heard:
     return _heard(watch, found)
 
 
-def _instagram_media(media: Mapping[str, Any]) -> Overheard:
+def instagram_media(media: Mapping[str, Any]) -> Overheard:
+    """A picture or a film, of which nothing but the id and the instant must be there."""
     name = str(media.get("username") or "")
     return Overheard(
         id=str(media["id"]),

@@ -21,6 +21,7 @@ from application.social.networks import (
     Heard,
     MentionReply,
     OutcomeUnknown,
+    Overheard,
     Publication,
     Receipt,
     SocialNetwork,
@@ -133,6 +134,12 @@ class Sandbox:
 
     async def mentions(self, watch: Watch) -> Heard:
         return overheard(watch, datetime.now(UTC))
+
+    async def subscribe(self) -> bool:
+        return False
+
+    async def mention(self, mention_id: str) -> Overheard | None:
+        return None
 
     async def rising(self, place: str) -> Sequence[Rising] | None:
         return listed(self.network, place, datetime.now(UTC))

@@ -28,13 +28,23 @@ CONNECTIONS = Table(
     indexes=[("platform", "status")],
 )
 
+HOLDERS = Table(
+    "network_account_holders",
+    {"network": str, "account_id": str},
+    key={"connection_id": UUID},
+    indexes=["(network, account_id)"],
+    walled=False,
+)
+"""Whose the accounts are that a real network has confirmed. Apart from the rest and outside the
+wall, since a network tells of an account, and not of tenants."""
+
 
 class Connections(ReadModel):
     """One row for each account that is connected, waits for its network, or has expired."""
 
     name = "social_connections"
-    version = 1
-    tables = (CONNECTIONS,)
+    version = 2
+    tables = (CONNECTIONS, HOLDERS)
     events = (
         Connection.Requested,
         Connection.Connected,
@@ -49,9 +59,12 @@ class Connections(ReadModel):
         match event:
             case Connection.Requested(link=link):
                 row[link.connection_id].put(**_linked(event, ConnectionStatus.PENDING))
-            case Connection.Connected(link=link, account_name=name):
+            case Connection.Connected(link=link, account_id=account_id, account_name=name):
                 linked = _linked(event, ConnectionStatus.ACTIVE)
                 row[link.connection_id].put(**linked, account_name=name)
+                if link.provider == event.network:
+                    holder = rows(HOLDERS)[link.connection_id]
+                    holder.put(network=event.network, account_id=account_id)
             case Connection.Refreshed(connection_id=id, expires_at=expires_at):
                 row[id].update(
                     status=ConnectionStatus.ACTIVE, error=None, expires_at=expires_at, updated_at=at
@@ -60,6 +73,7 @@ class Connections(ReadModel):
                 row[id].update(status=ConnectionStatus.EXPIRED, error=reason, updated_at=at)
             case Connection.Refused(connection_id=id) | Connection.Disconnected(connection_id=id):
                 row[id].delete()
+                rows(HOLDERS)[id].delete()
 
 
 def _linked(

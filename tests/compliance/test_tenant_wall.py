@@ -22,7 +22,7 @@ OTHER_MARK = "elsewhere"
 ENDLESS = {"webhooks.stream"}
 """Routes whose answers have no end; the stream is tested where it lives."""
 
-EVERYBODYS = {"name", "platform"}
+EVERYBODYS = {"name", "platform", "network"}
 """Path parameters that name no tenant's thing: read models and networks."""
 
 BODIES = {

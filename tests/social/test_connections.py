@@ -141,7 +141,7 @@ def test_tokens_are_renewed_in_time():
     assert renew_at(NOW, NOW - timedelta(days=1)) == NOW - timedelta(days=1)
     with at():
         events = Opening(X, connected(FIRST, expires_at=MONTH)).handle().collect_events()
-    job, _ = POLICIES[Connection.Connected](events[1])
+    job, *_ = POLICIES[Connection.Connected](events[1])
     assert (job.name, job.at) == ("social.renew_connection", MONTH - timedelta(days=6))
     assert job.arguments["connection_id"] == FIRST.hex
 

@@ -1,15 +1,25 @@
 """Who mentions an account: each network against a local server that answers as documented."""
 
 import asyncio
+import dataclasses
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
+from application.kernel import NO_ANSWER
 from application.social.networks import OutcomeUnknown, Watch
 from domain.social.connections import ConnectionStatus
-from tests.social.fake_networks import FAKES, HANGS_AFTER, LOST_AFTER, LOST_BEFORE, TWICE, refuses
+from tests.social.fake_networks import (
+    FAKES,
+    HANGS_AFTER,
+    LOST_AFTER,
+    LOST_BEFORE,
+    TWICE,
+    graph_error,
+    refuses,
+)
 from tests.social.fake_networks.mentioning import MENTIONING, Mentioned
 from tests.social.test_adapters import BAD, LIMITED, playing
 
@@ -233,5 +243,91 @@ def test_tokens_that_are_no_more_end_the_connection(name, database):
             assert await case.states() == [ConnectionStatus.EXPIRED]
             with pytest.raises(OutcomeUnknown, match="connected anew"):
                 await hear(case)
+
+    asyncio.run(run())
+
+
+async def show(case, id):
+    return await (await case.account()).mention(id)
+
+
+@pytest.mark.parametrize(
+    ("name", "comment", "id", "known"),
+    [
+        ("facebook", False, "900_5", ("", "https://fb/900_5", 4, 3, 3)),
+        ("facebook", True, "5_7", ("", "https://fb/5_7", 4, 0, 3)),
+        ("instagram", False, "5", ("amira", "https://ig/5", 4, 0, 3)),
+        ("instagram", True, "5_7", ("amira", None, 4, 0, 0)),
+    ],
+)
+def test_what_the_webhook_names_is_shown_with_all_that_is_known_of_it(
+    name, comment, id, known, database
+):
+    async def run():
+        async with mentioned(name, database) as case:
+            below = id.rpartition("_")[2] if name == "instagram" else id
+            case.fake.noticed = [
+                Mentioned(below, "Love it!", NOW - timedelta(hours=1), "amira", comment=comment)
+            ]
+            heard = await show(case, id)
+            assert (heard.id, heard.text, heard.at) == (id, "Love it!", NOW - timedelta(hours=1))
+            figures = (heard.likes, heard.shares, heard.comments)
+            assert (heard.handle, heard.url, *figures) == known
+
+    asyncio.run(run())
+
+
+def test_a_field_that_instagram_does_not_show_there_is_done_without(database):
+    async def run():
+        async with mentioned("instagram", database) as case:
+            case.fake.noticed = [said(1, at=NOW), Mentioned("7", "Hm.", NOW, "bo", comment=True)]
+            case.fake.noticed[0] = dataclasses.replace(case.fake.noticed[0], id="5")
+            for id, name in (("5", "amira"), ("5_7", "")):
+                case.fake.fails("GET /v22.0/ig-1", graph_error(100, "Nonexisting field."))
+                heard = await show(case, id)
+                assert (heard.id, heard.handle, heard.url) == (id, name, None)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", sorted(FAKES))
+def test_networks_that_tell_nothing_show_nothing(name, database):
+    async def run():
+        async with playing(name, database) as case:
+            asked = len(case.fake.asked)
+            if name not in ("facebook", "instagram"):
+                assert await show(case, "5") is None
+                assert len(case.fake.asked) == asked
+            await case.connecting.disconnect(
+                case.desk, case.network, lambda *_: NO_ANSWER, delete_data=True, revoke_tokens=False
+            )
+            assert await show(case, "5") is None  # the sandbox
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("name", "asks"), [("facebook", "GET /v22.0/*"), ("instagram", "GET /v22.0/ig-1")]
+)
+@pytest.mark.parametrize("fault", ["hangs", "lies", "limits", "not permitted"])
+def test_a_mention_that_is_not_shown_is_unknown(name, asks, fault, database):
+    faults = {
+        "hangs": HANGS_AFTER,
+        "lies": refuses(200, {"mentioned_media": {"timestamp": "soon"}, "created_time": []}),
+        "limits": LIMITED[name],
+        "not permitted": graph_error(10, "The app needs a permission."),
+    }
+
+    async def run():
+        async with mentioned(name, database) as case:
+            case.fake.noticed = [Mentioned("5", "Love it!", NOW, "amira")]
+            case.fake.fails(asks, *[faults[fault]] * 2)
+            with pytest.raises(OutcomeUnknown):
+                await show(case, "5")
+            with psycopg.connect(database, autocommit=True) as connection:
+                connection.execute("DELETE FROM work.network_pauses")
+            case.fake.faults.clear()
+            assert (await show(case, "5")).text == "Love it!"
+            assert await case.states() == [ConnectionStatus.ACTIVE]
 
     asyncio.run(run())

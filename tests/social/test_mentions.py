@@ -255,7 +255,8 @@ def test_connecting_and_posting_begin_to_listen_and_disconnecting_ends_it():
         connection.connect(link, "42", "Acme")
         connection.disconnect({}, delete_data=True)
     _, connected, gone, erased = connection.collect_events()
-    (job,) = POLICIES[Connection.Connected](connected)
+    subscription, job = POLICIES[Connection.Connected](connected)
+    assert subscription.name == "social.subscribe_account"
     since = (NOW - timedelta(days=7)).isoformat()
     assert (job.name, dict(job.arguments)) == (
         "social.listen", {"tenant": "demo", "network": "twitter", "since": since, "anew": 1},

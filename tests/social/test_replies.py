@@ -229,3 +229,21 @@ def test_the_sandbox_keeps_a_reply_once_and_no_text(database):
             assert await account.find_reply(answer) is None
 
     asyncio.run(run())
+
+
+def test_a_comment_on_instagram_is_answered_below_it(database):
+    async def run():
+        async with playing("instagram", database) as case:
+            account, answer = await case.account(), reply(case, to="55_77")
+            await account.reply(answer)
+            (asked,) = case.fake.calls(REPLIES["instagram"])
+            assert (asked.form["media_id"], asked.form["comment_id"]) == ("55", "77")
+            case.fake.fails(REPLIES["instagram"], LOST_AFTER)
+            lost = reply(case, to="55_78")
+            with pytest.raises(OutcomeUnknown):
+                await account.reply(lost)
+            with pytest.raises(OutcomeUnknown, match="answers to a comment"):
+                await (await case.account()).find_reply(lost)
+            assert len(case.fake.calls(REPLIES["instagram"])) == 2
+
+    asyncio.run(run())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.social.fake_networks.meta import FakeFacebook, FakeInstagram
+from tests.social.fake_networks.meta import FakeFacebook, FakeInstagram, graph_error
 from tests.social.fake_networks.oauth2 import FakeLinkedIn
 from tests.social.fake_networks.server import Asked, FakeNetwork, Says, iso
 from tests.social.fake_networks.twitter import FakeTwitter
@@ -23,15 +23,21 @@ class Mentioned:
     at: datetime
     author: str = ""
     repost: bool = False
+    comment: bool = False
 
 
 class Mentioning(FakeNetwork):
-    """Tells `mentioned`, the newest first, so many on a page."""
+    """Tells `mentioned`, the newest first, so many on a page. What is `noticed` it shows to those
+    who know its id."""
 
     def __init__(self) -> None:
         super().__init__()
         self.mentioned: list[Mentioned] = []
+        self.noticed: list[Mentioned] = []
         self.per_page = 100
+
+    def one(self, id: str) -> Mentioned | None:
+        return next((each for each in [*self.noticed, *self.mentioned] if each.id == id), None)
 
     def part(self, start: int, since: datetime | None = None) -> tuple[list[Mentioned], str | None]:
         """A page from `start`, and where the next one begins."""
@@ -101,42 +107,71 @@ class MentioningFacebook(Mentioning, FakeFacebook):
 
     def tagged(self, asked: Asked) -> Says:
         some, page = self.part(int(asked.query.get("after", 0)))
-        data: list[Mapping[str, Any]] = [
-            {
-                "id": each.id,
-                "message": each.text,
-                "created_time": iso(each.at),
-                "tagged_time": iso(each.at),
-                "permalink_url": f"https://fb/{each.id}",
-                "shares": {"count": 3},
-                "reactions": {"summary": {"total_count": 4}},
-                "comments": {"summary": {"total_count": 3}},
-                **({"from": {"id": "page-1"}} if not each.author else {}),
-            }
-            for each in some
-        ]
+        data = [{**self._shown(each), "tagged_time": iso(each.at)} for each in some]
         paging = {"cursors": {"after": page}, "next": "https://fb"} if page else {}
         return Says(body={"data": data, "paging": paging})
 
+    def post(self, asked: Asked) -> Says:
+        found = self.one(asked.path.rpartition("/")[2])
+        if found is None:
+            return super().post(asked)
+        shown = self._shown(found)
+        if found.comment and "shares" in asked.query["fields"]:
+            return (
+                graph_error(100, "(#100) Tried accessing nonexisting field (shares)").says or Says()
+            )
+        return Says(body={n: v for n, v in shown.items() if n in asked.query["fields"]})
+
+    def _shown(self, each: Mentioned) -> dict[str, Any]:
+        return {
+            "id": each.id,
+            "message": each.text,
+            "created_time": iso(each.at),
+            "permalink_url": f"https://fb/{each.id}",
+            "shares": {"count": 3},
+            "reactions": {"summary": {"total_count": 4}},
+            "comments": {"summary": {"total_count": 3}},
+            **({"from": {"id": "page-1"}} if not each.author else {}),
+        }
+
 
 class MentioningInstagram(Mentioning, FakeInstagram):
-    routes = {"GET /v22.0/ig-1/tags": "tags", **FakeInstagram.routes}
+    routes = {
+        "GET /v22.0/ig-1/tags": "tags",
+        "GET /v22.0/ig-1": "mentioned_in",
+        **FakeInstagram.routes,
+    }
 
     def tags(self, asked: Asked) -> Says:
         some, page = self.part(int(asked.query.get("after", 0)))
-        data = [
-            {
-                "id": each.id,
-                "caption": each.text,
-                "permalink": f"https://ig/{each.id}",
-                "timestamp": iso(each.at),
-                "username": each.author,
-                "like_count": 4,
-                "comments_count": 3,
-            }
-            for each in some
-        ]
+        data = [self._shown(each) for each in some]
         return Says(body={"data": data, "paging": {"cursors": {"after": page}} if page else {}})
+
+    def mentioned_in(self, asked: Asked) -> Says:
+        """`GET /ig-1?fields=mentioned_media.media_id(…){…}`, or the same of a comment."""
+        wanted = re.fullmatch(
+            r"mentioned_(media|comment)\.\1_id\(([\w-]+)\)\{([a-z_,]+)\}", asked.query["fields"]
+        )
+        found = self.one(wanted[2]) if wanted else None
+        if wanted is None or found is None or found.comment != (wanted[1] == "comment"):
+            return super().thing(asked)
+        shown = self._shown(found)
+        if found.comment:
+            shown["text"] = shown.pop("caption")
+        fields = wanted[3].split(",")
+        part = {name: value for name, value in shown.items() if name in fields}
+        return Says(body={f"mentioned_{wanted[1]}": part, "id": "ig-1"})
+
+    def _shown(self, each: Mentioned) -> dict[str, Any]:
+        return {
+            "id": each.id,
+            "caption": each.text,
+            "permalink": f"https://ig/{each.id}",
+            "timestamp": iso(each.at),
+            "username": each.author,
+            "like_count": 4,
+            "comments_count": 3,
+        }
 
 
 class MentioningLinkedIn(Mentioning, FakeLinkedIn):

@@ -23,6 +23,14 @@ class FakeGraph(FakeNetwork):
 
     secret = "app-secret"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.subscribed: list[dict[str, str]] = []
+
+    def subscribe(self, asked: Asked) -> Says:
+        self.subscribed.append(asked.form)
+        return Says(body={"success": True})
+
     def check(self, asked: Asked, route: str) -> Says | None:
         if "oauth" in route or "refresh" in route:
             return None
@@ -52,6 +60,7 @@ class FakeFacebook(FakeGraph):
         "GET /v22.0/*/comments": "list_replies",
         "GET /v22.0/oauth/access_token": "exchange",
         "DELETE /v22.0/me/permissions": "revoke",
+        "POST /v22.0/page-1/subscribed_apps": "subscribe",
     }
 
     def __init__(self) -> None:
@@ -170,6 +179,7 @@ class FakeInstagram(FakeGraph):
         "GET /v22.0/*/comments": "comments",
         "POST /v22.0/ig-1/mentions": "reply",
         "GET /refresh_access_token": "exchange",
+        "POST /v22.0/ig-1/subscribed_apps": "subscribe",
     }
 
     def __init__(self) -> None:
@@ -238,7 +248,8 @@ class FakeInstagram(FakeGraph):
     def mentioned(self, asked: Asked) -> Says:
         """The media in whose caption the account is mentioned, with its comments."""
         found = re.match(r"mentioned_media\.media_id\((\w+)\)", asked.query["fields"])
-        assert found
+        if found is None or found[1].startswith("gone"):
+            return graph_error(100, "Unsupported get request.", 400, 33).says or Says()
         said = [{"id": "c9", "text": "Love it!", "timestamp": iso()}]
         said += [
             {"id": p["id"], "text": p["text"], "timestamp": p["at"]}
