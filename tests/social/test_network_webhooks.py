@@ -4,9 +4,14 @@ import asyncio
 import hmac
 import itertools
 import json
+import os
+import signal
+import subprocess
+import sys
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -21,10 +26,19 @@ from domain.social.mentions import Mention
 from domain.social.networks import Network
 from infrastructure.settings import UnusableSetting, load
 from tests.site import eventually, running
-from tests.social.fake_networks import APPS, CREDENTIALS, LOST_BEFORE, graph_error, refuses, serving
+from tests.social.fake_networks import (
+    APPS,
+    CREDENTIALS,
+    HANGS_AFTER,
+    LOST_BEFORE,
+    graph_error,
+    refuses,
+    serving,
+)
 from tests.social.fake_networks.mentioning import MENTIONING, Mentioned
 from tests.social.test_adapters import playing
 
+TIDINGS = Path(sys.executable).parent / "tidings"
 META = ("facebook", "instagram")
 PLATFORMS = "/api/v1/social/platforms"
 TOKENS = {
@@ -45,10 +59,9 @@ def world(create_database, template, valkey_server, folder):
     """Both networks, and how this installation is registered with them."""
     fakes = {name: MENTIONING[name]() for name in META}
     with ExitStack() as stack:
-        urls = {
-            f"{name.upper()}_BASE_URL": stack.enter_context(serving(fake))
-            for name, fake in fakes.items()
-        }
+        for fake in fakes.values():
+            fake.url = stack.enter_context(serving(fake))
+        urls = {f"{name.upper()}_BASE_URL": fake.url for name, fake in fakes.items()}
         database = create_database(template)
 
         def start(**options):
@@ -432,6 +445,56 @@ def test_what_has_been_acknowledged_outlives_the_process(
             assert [each.status_code for each in answers] == [403] * 60 + [429]
         with start() as site:
             eventually(lambda: detected(site, "instagram", id, "demo") == 1)
+
+
+@pytest.mark.slow
+def test_killed_while_the_network_is_asked_it_is_asked_again(
+    create_database, template, valkey_server, tmp_path
+):
+    with world(create_database, template, valkey_server, tmp_path) as (start, fakes):
+        with start() as site:
+            connect(site, "demo", "instagram")
+            settled(site)
+        with start(background=False) as site:
+            fakes["instagram"].fails(ASKS["instagram"], *[HANGS_AFTER] * 9)
+            id = say(fakes, "instagram")
+            assert deliver(
+                site, "instagram", body_of("instagram", value("instagram", id))
+            ).is_success
+            with worker(site, tmp_path, fakes):
+                eventually(lambda: fakes["instagram"].calls(ASKS["instagram"]), 20)
+            assert detected(site, "instagram", id, "demo") == 0
+        fakes["instagram"].faults.clear()
+        fakes["instagram"].released.set()
+        with start() as site:
+            eventually(lambda: detected(site, "instagram", id, "demo") == 1, 40)
+
+
+@contextmanager
+def worker(site, folder, fakes):
+    """A process that does background work until it is killed."""
+    urls = {f"{name.upper()}_BASE_URL": fake.url for name, fake in fakes.items()}
+    environment = {
+        "JWT_SECRET_KEY": site.settings.jwt_secret,
+        "ENCRYPTION_KEY": site.settings.encryption_key,
+        "DATABASE_URL": site.settings.database_url,
+        "REDIS_URL": site.settings.redis_url,
+        **APPS,
+        **TOKENS,
+        **urls,
+    }
+    process = subprocess.Popen(
+        [TIDINGS, "--data-dir", folder, "work"],
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_without_a_database_the_network_is_to_tell_it_again():
