@@ -161,9 +161,10 @@ def test_nothing_is_read_out_of_an_erased_text():
 
 @suppose(st.text())
 def test_no_account_address_or_number_is_a_topic(text):
+    hidden = {word for word in ("someone", "mail", "secret") if word not in text.lower()}
     for name in topics_of(f"{text} @someone hidden@mail.org https://secret.example 12345"):
         assert not set(name) & set("@#:/0123456789")
-        assert not {"someone", "mail", "secret"} & set(name.split()) - set(text.lower().split())
+        assert not hidden & set(name.split())
 
 
 # Periods
