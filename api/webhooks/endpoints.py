@@ -172,7 +172,7 @@ async def replay_events(
         command,
         lambda endpoint: ReplayAccepted(
             endpoint_id=public_id("endpoint", endpoint.id),
-            events=sorted(command.names(endpoint)),
+            events=command.names(endpoint),
             first_position=first,
             last_position=last,
         ),

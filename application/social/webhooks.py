@@ -1,9 +1,11 @@
 """What the social context says in public."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 from application.kernel import public_id
 from application.webhooks.public import (
+    AS_BEGUN,
     INTERNAL,
     SOME_ID,
     Emission,
@@ -340,37 +342,55 @@ def _trend(event: Trend.Detected) -> TrendDetected:
     )
 
 
+def _network(
+    event: Connection.Connected | Connection.Disconnected | Mention.Detected | Response.Posted,
+) -> Collection[str]:
+    return (event.network,)
+
+
+def _networks(
+    event: Post.Drafted | Post.Published | Campaign.SetUp | Trend.Detected,
+) -> Collection[str]:
+    return event.networks
+
+
+def _of_slots(event: Schedule.Planned) -> Collection[str]:
+    return {network for slot in event.slots for network in slot.networks}
+
+
 EMISSIONS: Emissions = {
     Connection.Opened: INTERNAL,
     Connection.Requested: INTERNAL,
-    Connection.Connected: [Emission(PLATFORM_CONNECTED, _connected)],
+    Connection.Connected: [Emission(PLATFORM_CONNECTED, _connected, about=_network)],
     Connection.Refused: INTERNAL,
     Connection.Refreshed: INTERNAL,
     Connection.Expired: INTERNAL,
-    Connection.Disconnected: [Emission(PLATFORM_DISCONNECTED, _disconnected)],
+    Connection.Disconnected: [Emission(PLATFORM_DISCONNECTED, _disconnected, about=_network)],
     Connection.DataErased: INTERNAL,
     BrandKeywords.Chosen: INTERNAL,
     BrandKeywords.Changed: INTERNAL,
-    Mention.Detected: [Emission(MENTION_DETECTED, _mentioned, when=_urgent)],
+    Mention.Detected: [Emission(MENTION_DETECTED, _mentioned, when=_urgent, about=_network)],
     Mention.Answered: INTERNAL,
     Mention.Dismissed: INTERNAL,
-    Post.Drafted: [Emission(POST_CREATED, _created)],
-    Post.Scheduled: [Emission(POST_RESCHEDULED, _rescheduled, when=_not_on_creation)],
-    Post.Rescheduled: [Emission(POST_RESCHEDULED, _rescheduled)],
-    Post.Withdrawn: [Emission(POST_WITHDRAWN, _withdrawn)],
+    Post.Drafted: [Emission(POST_CREATED, _created, about=_networks)],
+    Post.Scheduled: [
+        Emission(POST_RESCHEDULED, _rescheduled, when=_not_on_creation, about=AS_BEGUN)
+    ],
+    Post.Rescheduled: [Emission(POST_RESCHEDULED, _rescheduled, about=AS_BEGUN)],
+    Post.Withdrawn: [Emission(POST_WITHDRAWN, _withdrawn, about=AS_BEGUN)],
     Post.PublicationStarted: INTERNAL,
     Post.PublishedOn: INTERNAL,
     Post.RefusedBy: INTERNAL,
     Post.LeftUnconfirmed: INTERNAL,
-    Post.Published: [Emission(POST_PUBLISHED, _published)],
-    Post.Failed: [Emission(POST_FAILED, _failed, when=_not_on_creation)],
+    Post.Published: [Emission(POST_PUBLISHED, _published, about=_networks)],
+    Post.Failed: [Emission(POST_FAILED, _failed, when=_not_on_creation, about=AS_BEGUN)],
     Engagement.Began: INTERNAL,
     Engagement.Grew: INTERNAL,
     Engagement.CommentReceived: INTERNAL,
     Response.Drafted: INTERNAL,
     Response.Redrafted: INTERNAL,
     Response.PostingStarted: INTERNAL,
-    Response.Posted: [Emission(RESPONSE_POSTED, _responded)],
+    Response.Posted: [Emission(RESPONSE_POSTED, _responded, about=_network)],
     Response.RefusedBy: INTERNAL,
     Response.LeftUnconfirmed: INTERNAL,
     ResponseTemplate.Written: INTERNAL,
@@ -378,20 +398,20 @@ EMISSIONS: Emissions = {
     ResponseTemplate.Discarded: INTERNAL,
     BrandVoice.Adopted: INTERNAL,
     BrandVoice.Changed: INTERNAL,
-    Campaign.SetUp: [Emission(CAMPAIGN_CREATED, _set_up)],
+    Campaign.SetUp: [Emission(CAMPAIGN_CREATED, _set_up, about=_networks)],
     Campaign.Extended: INTERNAL,
-    Campaign.Started: [Emission(CAMPAIGN_STARTED, _started)],
+    Campaign.Started: [Emission(CAMPAIGN_STARTED, _started, about=AS_BEGUN)],
     Campaign.PostSettled: INTERNAL,
     Campaign.Spent: INTERNAL,
-    Campaign.Completed: [Emission(CAMPAIGN_COMPLETED, _completed)],
+    Campaign.Completed: [Emission(CAMPAIGN_COMPLETED, _completed, about=AS_BEGUN)],
     Campaign.Cancelled: INTERNAL,
     TrendWatch.Began: INTERNAL,
     TrendWatch.Wanted: INTERNAL,
     TrendWatch.PlaceAdded: INTERNAL,
     TrendDay.Opened: INTERNAL,
     TrendDay.Observed: INTERNAL,
-    Trend.Detected: [Emission(TREND_DETECTED, _trend)],
-    Schedule.Planned: [Emission(SCHEDULE_CREATED, _planned)],
+    Trend.Detected: [Emission(TREND_DETECTED, _trend, about=_networks)],
+    Schedule.Planned: [Emission(SCHEDULE_CREATED, _planned, about=_of_slots)],
     Schedule.Moved: INTERNAL,
     Schedule.Cancelled: INTERNAL,
     Calendar.Opened: INTERNAL,

@@ -15,8 +15,12 @@ from application.support import webhooks as support
 from application.webhooks import webhooks as endpoints
 from application.webhooks.public import Emission, Emissions, Webhook
 from domain.kernel import EVENTS, Retired
+from domain.social.networks import Network
 
 CONTEXTS = (social, email, support, payments, notifications, reports, files, endpoints, compliance)
+
+NETWORKS = tuple(network.value for network in Network)
+"""What the name of an event may be limited to, behind an `@`."""
 
 WEBHOOKS: Mapping[str, Webhook] = {
     webhook.name: webhook for context in CONTEXTS for webhook in context.WEBHOOKS
@@ -43,19 +47,72 @@ def said_by(topic: str) -> Sequence[Emission]:
     return BY_TOPIC.get(kind.TOPIC, ()) if kind is not None else ()
 
 
+ABOUT_NETWORKS = frozenset(
+    emission.webhook.name
+    for said in BY_TOPIC.values()
+    for emission in said
+    if emission.about is not None
+)
+"""The public events that are about social networks."""
+
+Wanted = Mapping[str, frozenset[str] | None]
+"""Public names, each with the networks of which it must be about one; None where that is all the
+same."""
+
+
+def wanted(patterns: Iterable[str]) -> Wanted:
+    """What `patterns` stand for. `social.*@twitter` is what matches `social.*` and is about
+    Twitter."""
+    found: dict[str, frozenset[str] | None] = {}
+    for pattern in patterns:
+        names, _, network = pattern.partition("@")
+        if not network:
+            found |= dict.fromkeys(_matching(names))
+            continue
+        for name in _matching(names) & ABOUT_NETWORKS:
+            so_far = found.get(name, frozenset())
+            found[name] = None if so_far is None else so_far | {network}
+    return found
+
+
+def as_patterns(wants: Wanted) -> list[str]:
+    """Patterns that stand for the same, in alphabetical order."""
+    return sorted(
+        name if network is None else f"{name}@{network}"
+        for name, networks in wants.items()
+        for network in ([None] if networks is None else networks)
+    )
+
+
+def both(one: Wanted, other: Wanted) -> Wanted:
+    """What one wants as well as the other."""
+    found: dict[str, frozenset[str] | None] = {}
+    for name in one.keys() & other.keys():
+        these, those = one[name], other[name]
+        networks = those if these is None else these if those is None else these & those
+        if networks != frozenset():
+            found[name] = networks
+    return found
+
+
 def matching(patterns: Iterable[str]) -> frozenset[str]:
     """The public names that `patterns` stand for: `*` all, `social.*` all below, else a name."""
-    names: set[str] = set()
-    for pattern in patterns:
-        names |= _matching(pattern)
-    return frozenset(names)
+    return frozenset(wanted(patterns))
 
 
-def check_patterns(patterns: Sequence[str]) -> Sequence[str]:
-    """The same patterns. Raises `ValueError` naming the first that no public event matches."""
+def check_patterns(patterns: Sequence[str], *, of_networks: bool = False) -> Sequence[str]:
+    """The same patterns. Raises `ValueError` naming the first that no public event matches.
+
+    Only with `of_networks` may they be limited to a network.
+    """
     for pattern in patterns:
-        if not _matching(pattern):
-            near = get_close_matches(pattern, WEBHOOKS, n=1)
+        names, limit, network = pattern.partition("@") if of_networks else (pattern, "", "")
+        if limit and network not in NETWORKS:
+            raise ValueError(f"There is no network {network!r}; known are {', '.join(NETWORKS)}")
+        if limit and _matching(names) and not _matching(names) & ABOUT_NETWORKS:
+            raise ValueError(f"No event of {names!r} is about a network")
+        if not _matching(names):
+            near = get_close_matches(names, WEBHOOKS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"There is no event {pattern!r}{hint}")
     return patterns

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from application.kernel import Command
-from application.webhooks.catalogue import check_patterns, matching
+from application.webhooks.catalogue import as_patterns, both, check_patterns, wanted
 from domain.kernel import Invalid, now, utc
 from domain.webhooks.endpoints import DisabledBecause, EndpointStatus, WebhookEndpoint
 
@@ -25,7 +25,7 @@ MOST_HEADER_TEXT = 4096
 
 
 def _unique(patterns: list[str]) -> list[str]:
-    return list(dict.fromkeys(check_patterns(patterns)))
+    return list(dict.fromkeys(check_patterns(patterns, of_networks=True)))
 
 
 def _bounded(headers: dict[str, str]) -> dict[str, str]:
@@ -39,10 +39,15 @@ def _bounded(headers: dict[str, str]) -> dict[str, str]:
 Url = Annotated[str, Field(min_length=1, max_length=2048, examples=["https://example.com/hook"])]
 Patterns = Annotated[
     list[Annotated[str, Field(max_length=100)]],
-    Field(min_length=1, max_length=100, examples=[["social.*", "payment.failed"]]),
+    Field(
+        min_length=1,
+        max_length=100,
+        examples=[["social.*", "payment.failed"]],
+        description="Names of events, `social.*`, or `*`; `social.*@twitter` is only those about"
+        " that network",
+    ),
     AfterValidator(_unique),
 ]
-"""Names of public events, `*`, or `social.*`."""
 Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Headers = Annotated[dict[str, str], Field(max_length=MOST_HEADERS), AfterValidator(_bounded)]
 RateLimit = Annotated[int, Field(ge=1, le=10_000, description="Messages a second")]
@@ -70,15 +75,18 @@ class EndpointRequest(Command):
 
 @dataclass(frozen=True, slots=True)
 class RegisterEndpoint:
-    """The request, with its secrets put away."""
+    """The request, with its secrets put away. An `id` is for what must not be made twice."""
 
     request: EndpointRequest
     secret: NewSecret
-    headers: UUID | None
+    headers: UUID | None = None
+    id: UUID | None = None
 
     def handle(self) -> WebhookEndpoint:
         asked = self.request
-        return WebhookEndpoint(
+        return WebhookEndpoint._create(
+            WebhookEndpoint.Registered,
+            id=self.id,
             url=asked.url,
             events=tuple(asked.events),
             description=asked.description,
@@ -180,18 +188,18 @@ class ReplayEvents:
     first: int
     last: int
 
-    def names(self, endpoint: WebhookEndpoint) -> frozenset[str]:
+    def names(self, endpoint: WebhookEndpoint) -> list[str]:
         """What is sent again: of the events that the endpoint gets, those that were asked for."""
-        gets, asked = matching(endpoint.events), self.request.events
-        return gets if asked is None else gets & matching(asked)
+        gets, asked = wanted(endpoint.events), self.request.events
+        return as_patterns(gets if asked is None else both(gets, wanted(asked)))
 
     def handle(self, endpoint: WebhookEndpoint) -> None:
         if self.request.since > now():
             raise Invalid("since lies in the future.", field="since")
-        wanted = self.names(endpoint)
-        if not wanted:
+        names = self.names(endpoint)
+        if not names:
             raise Invalid("The endpoint gets none of these events.", field="events")
-        endpoint.replay(sorted(wanted), self.first, self.last, self.request.only_failed)
+        endpoint.replay(names, self.first, self.last, self.request.only_failed)
 
 
 @dataclass(frozen=True, slots=True)

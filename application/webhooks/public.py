@@ -4,7 +4,7 @@ Every field of a payload is annotated with an example (`like`), so that the exam
 message cannot drift away from its model.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -75,16 +75,28 @@ def always(event: Any) -> bool:
     return True
 
 
+class AsBegun(Enum):
+    """The marker of an event that names no networks itself: it is about those that the first
+    event of its stream is about."""
+
+    AS_BEGUN = "as begun"
+
+
+AS_BEGUN = AsBegun.AS_BEGUN
+
+
 @dataclass(frozen=True)
 class Emission:
     """How a domain event becomes a public one; pure, so that a replay says the same again.
 
-    `when` tells the public ones among the events of a kind.
+    `when` tells the public ones among the events of a kind. `about` tells the social networks that
+    one is about; None where networks have nothing to do with it.
     """
 
     webhook: Webhook
     payload: Callable[[Any], Payload]
     when: Callable[[Any], bool] = always
+    about: Callable[[Any], Collection[str]] | AsBegun | None = None
 
     @property
     def is_unconditional(self) -> bool:

@@ -12,6 +12,9 @@ from uuid import UUID
 
 from domain.kernel import Aggregate, Conflict, Invalid, NotFound, event, now
 
+UNTIL_NOW = 2**63 - 1
+"""The last position of a replay that ends at its own request."""
+
 MOST_SECRETS = 5
 """Secrets that may sign at the same time: each message carries a signature of every one."""
 
@@ -176,7 +179,8 @@ class WebhookEndpoint(Aggregate, topic="webhooks.endpoint"):
         self._tested()
 
     def replay(self, events: Sequence[str], first: int, last: int, only_failed: bool) -> None:
-        """Send again what the log holds from position `first` to `last`."""
+        """Send again what the log holds from position `first` to `last`, but nothing that comes
+        after this request."""
         self._check_sending()
         if first > last:
             raise Invalid("Nothing was recorded in that time.", field="since", code="empty_range")

@@ -13,12 +13,18 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from application.webhooks.catalogue import BY_TOPIC, matching
+from application.webhooks.catalogue import BY_TOPIC, wanted
 from domain.kernel import events_of, stored_topics
 from domain.webhooks.endpoints import WebhookEndpoint
 from infrastructure.event_log.codec import StoredEvent, decoded
 from infrastructure.follower import Follower
-from infrastructure.webhooks.messages import delivery_id, emissions
+from infrastructure.webhooks.messages import (
+    beginnings,
+    delivery_id,
+    emissions,
+    names_no_networks,
+    networks_of,
+)
 
 NAME = "webhooks"
 """The follower's, under which its position is kept."""
@@ -60,8 +66,20 @@ class Batch:
             self.__init__()  # type: ignore[misc]
 
 
-Listeners = Mapping[str, Sequence[UUID]]
-"""The enabled endpoints of one tenant, by the public names that they get."""
+@dataclass(slots=True)
+class Listeners:
+    """The enabled endpoints of one tenant, by the public names that they get; apart from the
+    others those that get only what is about some networks."""
+
+    anything: dict[str, list[UUID]] = field(default_factory=dict)
+    of_networks: dict[str, dict[UUID, frozenset[str]]] = field(default_factory=dict)
+
+    def add(self, id: UUID, patterns: Sequence[str]) -> None:
+        for name, networks in wanted(patterns).items():
+            if networks is None:
+                self.anything.setdefault(name, []).append(id)
+            else:
+                self.of_networks.setdefault(name, {})[id] = networks
 
 
 class FanOut:
@@ -79,27 +97,46 @@ class FanOut:
             # the work meanwhile: what was remembered may never have been committed.
             self._connection, self._tenants = connection, {}
         await self._remember(connection, {event.tenant for event in events})
-        batch = Batch()
+        batch, begun = Batch(), await self._beginnings(connection, events)
         for stored in events:
             if stored.topic in self._configuration:
                 await batch.put(connection)
                 await configure(connection, stored)
                 del self._tenants[stored.tenant]
                 await self._remember(connection, {stored.tenant})
-            self._match(stored, batch)
+                begun = await self._beginnings(connection, events)
+            self._match(stored, batch, begun)
         await batch.put(connection)
 
-    def _match(self, stored: StoredEvent, batch: Batch) -> None:
+    def _match(self, stored: StoredEvent, batch: Batch, begun: Mapping[UUID, StoredEvent]) -> None:
         listeners = self._tenants[stored.tenant]
-        if not listeners:
+        if not (listeners.anything or listeners.of_networks):
             return
         for emission in emissions(stored):
             webhook = emission.webhook
             if webhook.only_subject:
                 batch.add(stored, webhook.name, stored.stream_id)
                 continue
-            for endpoint_id in listeners.get(webhook.name, ()):
+            for endpoint_id in listeners.anything.get(webhook.name, ()):
                 batch.add(stored, webhook.name, endpoint_id)
+            if choosy := listeners.of_networks.get(webhook.name):
+                about = networks_of(stored, emission, begun)
+                for endpoint_id, networks in choosy.items():
+                    if about & networks:
+                        batch.add(stored, webhook.name, endpoint_id)
+
+    async def _beginnings(
+        self, connection: AsyncConnection[Any], events: Sequence[StoredEvent]
+    ) -> Mapping[UUID, StoredEvent]:
+        """Of the streams whose networks somebody wants to know; a query only if there are any."""
+        return await beginnings(
+            connection,
+            (
+                stored
+                for stored in events
+                if self._tenants[stored.tenant].of_networks and names_no_networks(stored)
+            ),
+        )
 
     async def _remember(self, connection: AsyncConnection[Any], tenants: set[str]) -> None:
         unknown = tenants - self._tenants.keys()
@@ -110,10 +147,9 @@ class FanOut:
             " WHERE tenant = ANY (%s) AND enabled ORDER BY id",
             [list(unknown)],
         )
-        found: dict[str, dict[str, list[UUID]]] = {tenant: {} for tenant in unknown}
+        found = {tenant: Listeners() for tenant in unknown}
         for tenant, id, patterns in await cursor.fetchall():
-            for name in matching(patterns):
-                found[tenant].setdefault(name, []).append(id)
+            found[tenant].add(id, patterns)
         self._tenants |= found
 
 
@@ -136,10 +172,12 @@ async def configure(connection: AsyncConnection[Any], stored: StoredEvent) -> No
         case WebhookEndpoint.SecretRotated(secret=secret, former_until=until):
             await _rotate(connection, stored, secret, until.isoformat())
         case WebhookEndpoint.ReplayRequested():
+            # What comes after the request is put in as it happens.
+            last = min(event.last, stored.position)
             await connection.execute(
                 "INSERT INTO webhooks.replays (endpoint_id, tenant, names, next, last, only_failed)"
                 " SELECT id, tenant, %s, %s, %s, %s FROM webhooks.endpoints WHERE id = %s",
-                (list(event.events), event.first, event.last, event.only_failed, id),
+                (list(event.events), event.first, last, event.only_failed, id),
             )
         case WebhookEndpoint.RetryRequested(delivery=delivery):
             await _retry(connection, id, delivery)

@@ -6,16 +6,21 @@ does, and a replay needs nothing but the log.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 from uuid import UUID
 
 import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
 
 from application.webhooks.catalogue import said_by
-from application.webhooks.public import Emission
+from application.webhooks.public import AS_BEGUN, AsBegun, Emission
 from domain.kernel import DomainEvent
+from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent, decoded
+from infrastructure.personal_data.opening import opened
 
 HOUSE = "tidings:"
 """How the actors of the house itself begin; no user is meant by them."""
@@ -51,6 +56,40 @@ def emissions(stored: StoredEvent) -> Sequence[Emission]:
         return said
     event = decoded(stored)
     return [emission for emission in said if emission.when(event)]
+
+
+async def beginnings(
+    connection: AsyncConnection[Any], events: Iterable[StoredEvent]
+) -> Mapping[UUID, StoredEvent]:
+    """The first event of each stream of `events`, for `networks_of`."""
+    streams = list({stored.stream_id for stored in events})
+    if not streams:
+        return {}
+    cursor = connection.cursor(row_factory=tuple_row, binary=True)
+    await cursor.execute(codec.SELECT + " WHERE stream_id = ANY (%s) AND version = 1", [streams])
+    first = await opened(connection, [StoredEvent(*row) for row in await cursor.fetchall()])
+    return {stored.stream_id: stored for stored in first}
+
+
+def names_no_networks(stored: StoredEvent) -> bool:
+    """Whether only the first event of its stream tells the networks that an event is about."""
+    return any(emission.about is AS_BEGUN for emission in said_by(stored.topic))
+
+
+def networks_of(
+    stored: StoredEvent, emission: Emission, begun: Mapping[UUID, StoredEvent]
+) -> frozenset[str]:
+    """The networks that a public event is about. Raises `UnreadableEvent`."""
+    match emission.about:
+        case None:
+            return frozenset()
+        case AsBegun.AS_BEGUN:
+            first = begun[stored.stream_id]
+            return frozenset().union(
+                *(networks_of(first, each, {}) for each in said_by(first.topic))
+            )
+        case about:
+            return frozenset(about(decoded(stored)))
 
 
 def body(stored: StoredEvent, name: str) -> bytes:

@@ -16,14 +16,21 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
-from application.webhooks.catalogue import BY_TOPIC
+from application.webhooks.catalogue import BY_TOPIC, matching, wanted
+from application.webhooks.public import Emission
 from domain.kernel import stored_topics
 from infrastructure import database
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent
 from infrastructure.personal_data.opening import opened
 from infrastructure.webhooks.fanout import PUT, Batch
-from infrastructure.webhooks.messages import emissions, position_of
+from infrastructure.webhooks.messages import (
+    beginnings,
+    emissions,
+    names_no_networks,
+    networks_of,
+    position_of,
+)
 
 log = structlog.get_logger()
 
@@ -90,11 +97,11 @@ async def step(connection: AsyncConnection[Any]) -> bool:
 async def _past(connection: AsyncConnection[Any], work: Replay) -> int:
     """Put in what the log says in the next stretch; the position that this came to."""
     stretch = min(work.last, work.next + STRETCH - 1)
-    wanted = set(work.names)
+    names = matching(work.names)
     topics = [
         topic
         for topic, said in BY_TOPIC.items()
-        if any(emission.webhook.name in wanted for emission in said)
+        if any(emission.webhook.name in names for emission in said)
     ]
     topics = stored_topics(topics)
     cursor = connection.cursor(row_factory=tuple_row, binary=True)
@@ -105,34 +112,48 @@ async def _past(connection: AsyncConnection[Any], work: Replay) -> int:
     )
     events = await opened(connection, [StoredEvent(*row) for row in await cursor.fetchall()])
     batch = Batch()
-    for stored in events:
-        for name in _said(stored, work):
-            batch.add(stored, name, work.endpoint_id)
+    for stored, name in await _said(connection, events, work):
+        batch.add(stored, name, work.endpoint_id)
     await batch.put(connection)
     return stretch if len(events) < PIECE else events[-1].position
 
 
-def _said(stored: StoredEvent, work: Replay) -> list[str]:
-    try:
-        said = emissions(stored)
-    except UnreadableEvent:
-        log.error("replay.unreadable", position=stored.position, topic=stored.topic)
-        return []
-    return [
-        emission.webhook.name
-        for emission in said
-        if emission.webhook.name in work.names
-        and (not emission.webhook.only_subject or stored.stream_id == work.endpoint_id)
-    ]
+async def _said(
+    connection: AsyncConnection[Any], events: Sequence[StoredEvent], work: Replay
+) -> list[tuple[StoredEvent, str]]:
+    """What events say that is to be sent again."""
+    wants = wanted(work.names)
+    limited = any(networks is not None for networks in wants.values())
+    begun = await beginnings(connection, filter(names_no_networks, events if limited else ()))
+
+    def is_wanted(stored: StoredEvent, emission: Emission) -> bool:
+        webhook = emission.webhook
+        if webhook.name not in wants:
+            return False
+        if webhook.only_subject and stored.stream_id != work.endpoint_id:
+            return False
+        networks = wants[webhook.name]
+        return networks is None or bool(networks & networks_of(stored, emission, begun))
+
+    said: list[tuple[StoredEvent, str]] = []
+    for stored in events:
+        try:
+            said += [
+                (stored, each.webhook.name) for each in emissions(stored) if is_wanted(stored, each)
+            ]
+        except UnreadableEvent:
+            log.error("replay.unreadable", position=stored.position, topic=stored.topic)
+    return said
 
 
 async def _failed(connection: AsyncConnection[Any], work: Replay) -> int:
-    """Put in the next of those that have failed; the position that this came to."""
+    """Put in the next of those that have failed, whatever networks they are about: they were
+    wanted once. The position that this came to."""
     cursor = await connection.execute(
         "SELECT id, endpoint_id, stream_id, position, name FROM webhooks.deliveries"
         " WHERE endpoint_id = %s AND status = 'failed' AND position BETWEEN %s AND %s"
         " AND name = ANY (%s) ORDER BY id LIMIT %s",
-        (work.endpoint_id, work.next, work.last, list(work.names), PIECE),
+        (work.endpoint_id, work.next, work.last, list(matching(work.names)), PIECE),
     )
     rows = await cursor.fetchall()
     if rows:

@@ -219,9 +219,15 @@ class House:
         answer = await self.desk(tenant).change(WebhookEndpoint, id, command, lambda _: Nothing())
         return answer.position or 0
 
-    async def post(self, *, tenant: str = "demo", content: str = "Hello") -> UUID:
+    async def post(
+        self,
+        *,
+        tenant: str = "demo",
+        content: str = "Hello",
+        platforms: Sequence[str] = ("twitter",),
+    ) -> UUID:
         """A scheduled post: one public event."""
-        command = CreatePost(content=content, platforms=["twitter"], scheduled_for=LATER)
+        command = CreatePost(content=content, platforms=list(platforms), scheduled_for=LATER)
         answer = await self.desk(tenant).create(command, lambda _: Nothing())
         assert answer.id is not None
         return answer.id

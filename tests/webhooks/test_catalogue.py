@@ -2,12 +2,14 @@
 
 import copy
 import importlib
+import json
 import pkgutil
 import re
 import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -15,17 +17,23 @@ import yaml
 import domain
 from application.social.posts import CreatePost, RetryPost, SchedulePost, WithdrawPost
 from application.webhooks.catalogue import (
+    ABOUT_NETWORKS,
     BY_TOPIC,
     CONTEXTS,
     EMISSIONS,
     WEBHOOKS,
+    as_patterns,
+    both,
     check_patterns,
     matching,
+    wanted,
 )
-from application.webhooks.public import INTERNAL, Payload, like
-from domain.kernel import EVENTS, Retired
+from application.webhooks.public import AS_BEGUN, INTERNAL, Payload, like
+from domain.kernel import EVENTS, Aggregate, Retired, events_of
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus, Post
+from infrastructure.event_log.codec import decode
+from tests.golden import golden
 from tests.kernel import NOW, at, given
 from tests.webhooks.compatibility import SNAPSHOT, breaks, published, stored
 
@@ -170,6 +178,78 @@ def test_patterns() -> None:
 def test_a_pattern_that_matches_nothing_is_refused_by_name(pattern: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(pattern))):
         check_patterns(["payment.failed", pattern])
+
+
+def test_patterns_of_networks() -> None:
+    assert wanted(["social.post.created@twitter", "social.post.created@facebook"]) == {
+        "social.post.created": {"twitter", "facebook"}
+    }
+    assert wanted(["social.post.*", "social.*@twitter"])["social.post.created"] is None
+    assert wanted(["social.*@twitter", "social.post.*"])["social.post.created"] is None
+    assert wanted(["*@twitter"]) == {name: {"twitter"} for name in ABOUT_NETWORKS}
+    assert wanted(["social.*@twitter"]) == wanted(as_patterns(wanted(["social.*@twitter"])))
+    limited = ["social.*@twitter", "social.*@facebook"]
+    assert both(wanted(limited), wanted(["social.post.created@twitter", "payment.failed"])) == {
+        "social.post.created": {"twitter"}
+    }
+    assert both(wanted(limited), wanted(["social.*@tiktok"])) == {}
+    assert both(wanted(limited), wanted(["*"])) == wanted(limited)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "complaint"),
+    [
+        ("social.*@myspace", "no network 'myspace'"),
+        ("social.*@", "no network ''"),
+        ("payment.*@twitter", "No event of 'payment.*' is about a network"),
+        ("social.post.create@twitter", "did you mean social.post.created?"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused(pattern: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        check_patterns([pattern], of_networks=True)
+    with pytest.raises(ValueError, match="There is no event"):
+        check_patterns([pattern])
+
+
+# Which networks an event is about -------------------------------------------------------------
+
+PUBLIC = [(kind, each) for kind, said in EMISSIONS.items() if said is not INTERNAL for each in said]
+
+
+def test_every_public_event_of_the_social_context_is_about_networks_and_no_other() -> None:
+    for kind, emission in PUBLIC:
+        social = kind.TOPIC.startswith("social.")
+        assert social == (emission.about is not None), kind.TOPIC
+    for name, webhook in WEBHOOKS.items():
+        if {"platform", "platforms"} & webhook.payload.model_fields.keys():
+            assert name in ABOUT_NETWORKS
+
+
+def test_an_event_is_about_the_networks_that_its_message_shows() -> None:
+    entries, compared = golden(), set()
+    for kind, emission in PUBLIC:
+        shown = {"platform", "platforms"} & emission.webhook.payload.model_fields.keys()
+        if not callable(emission.about) or not shown:
+            continue
+        sample = json.dumps(entries[kind.TOPIC][str(kind.class_version)]["sample"]).encode()
+        event = decode(kind.TOPIC, UUID(int=1), 1, "demo", sample)
+        (value,) = (getattr(emission.payload(event), name) for name in shown)
+        assert set(emission.about(event)) == ({value} if isinstance(value, str) else set(value))
+        compared.add(emission.webhook.name)
+    assert len(compared) == 8
+
+
+def test_what_names_no_networks_is_of_a_stream_whose_beginning_does() -> None:
+    begun = {kind for kind, each in PUBLIC if each.about is AS_BEGUN}
+    assert begun
+    for kind in begun:
+        firsts = [
+            first for first in events_of(kind.aggregate) if issubclass(first, Aggregate.Created)
+        ]
+        assert firsts
+        for first in firsts:
+            assert any(callable(each.about) for each in BY_TOPIC[first.TOPIC]), first.TOPIC
 
 
 def test_a_misspelt_name_is_answered_with_the_right_one() -> None:

@@ -12,6 +12,7 @@ from domain.webhooks.endpoints import DisabledBecause, WebhookEndpoint
 from infrastructure import database
 from infrastructure.follower import Follower, _own, step
 from infrastructure.webhooks.fanout import FanOut, fanout
+from infrastructure.webhooks.messages import beginnings
 from tests.webhooks.house import House, house
 
 URL = "https://example.com/hook"
@@ -155,6 +156,58 @@ def test_a_batch_takes_as_many_statements_as_an_event(database_url: str) -> None
                     counts.append(count)
             assert counts[0] == counts[1]
             assert await at.rows("SELECT count(*) FROM webhooks.deliveries") == [(153,)]
+
+    asyncio.run(go())
+
+
+def test_who_wants_one_network_is_told_only_of_what_is_about_it(database_url: str) -> None:
+    async def go() -> None:
+        async with on_its_own(database_url) as at:
+            twitter, _ = await at.register(URL, events=["social.*@twitter"])
+            facebook, _ = await at.register(URL, events=["social.*@facebook", "webhook.*"])
+            some, _ = await at.register(URL, events=["social.*@facebook", "social.*@twitter"])
+            everything, _ = await at.register(URL, events=["*", "social.*@facebook"])
+            await at.withdraw(await at.post())
+            created, withdrawn = "social.post.created", "social.post.withdrawn"
+            post = await at.post(platforms=["facebook", "twitter"])
+            await at.patch(some, events=["social.*@facebook"])
+            await at.withdraw(post)
+            await at.withdraw(await at.post(), tenant="demo")
+            await caught_up(at)  # all of it in one batch
+            assert await told(at, twitter, facebook, some, everything) == [
+                [created, withdrawn] * 3,
+                [created, withdrawn],
+                [created, withdrawn, created, withdrawn],
+                [created, withdrawn] * 3,
+            ]
+
+    asyncio.run(go())
+
+
+def test_beginnings_are_looked_up_once_a_batch_and_only_for_who_wants_networks(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    async def counted(connection: Any, events: Any) -> Any:
+        streams = list(events)
+        looked.append(len(streams))
+        return await beginnings(connection, streams)
+
+    monkeypatch.setattr("infrastructure.webhooks.fanout.beginnings", counted)
+
+    async def go() -> None:
+        async with on_its_own(database_url) as at:
+            await at.register(URL)
+            limited, _ = await at.register(URL, events=["social.*@twitter"], tenant="other")
+            await caught_up(at)
+            looked.clear()
+            for tenant in ("demo", "other"):
+                for _ in range(5):
+                    await at.withdraw(await at.post(tenant=tenant), tenant=tenant)
+            await caught_up(at)
+            assert looked == [10]  # of a post that is put off or taken back, not of a new one
+            assert len(await at.deliveries(limited)) == 10
 
     asyncio.run(go())
 
