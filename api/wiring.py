@@ -19,6 +19,7 @@ from api.social import schedules as social_schedules
 from api.social import trends as social_trends
 from api.webhooks import deliveries, endpoints, stream
 from application.kernel import Policy
+from application.social.callbacks import CallingBack
 from application.social.campaigning import Campaigning
 from application.social.connecting import Connecting
 from application.social.mentions import Listener
@@ -90,6 +91,7 @@ def jobs(
     campaigning: Campaigning,
     responding: Responding,
     watching: TrendWatching,
+    calling_back: CallingBack,
 ) -> Mapping[str, Work]:
     """What the queue may hold, by name."""
     return {
@@ -103,6 +105,8 @@ def jobs(
         "social.renew_connection": connecting.renew,
         "social.forget_credentials": connecting.forget,
         "social.erase_network_data": connecting.erase,
+        "social.follow_callbacks": calling_back.follow,
+        "social.remove_callback": calling_back.remove,
         "social.listen": listener.begin,
         "social.stop_listening": listener.end,
         "social.subscribe_account": noticing.subscribe,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from api.app import open_log
 from api.wiring import POLICIES, READ_MODELS, jobs
+from application.social.callbacks import CallingBack
 from application.social.campaigning import Campaigning
 from application.social.connecting import Connecting
 from application.social.mentions import Listener
@@ -18,6 +19,7 @@ from application.social.trend_watching import TrendWatching
 from infrastructure import rate_limits
 from infrastructure.campaigns import Campaigns
 from infrastructure.egress import EgressGuard
+from infrastructure.event_log.log import EventLog
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off
 from infrastructure.ledger.sealing import sealer
@@ -34,6 +36,7 @@ from infrastructure.read_models.requested import REBUILD, rebuilding
 from infrastructure.settings import Settings
 from infrastructure.trends import Trends
 from infrastructure.webhooks.background import deliver
+from infrastructure.webhooks.management import Webhooks
 from infrastructure.webhooks.signing import Vault
 
 Kind = Literal["projections", "webhooks", "jobs"]
@@ -77,6 +80,11 @@ async def _webhooks(settings: Settings) -> None:
         await deliver(settings.database_url, log, vault, guard)
 
 
+def _webhooks_of(settings: Settings, log: EventLog) -> Webhooks:
+    vault, guard = Vault(*settings.webhook_secret_keys), EgressGuard(settings.private_networks)
+    return Webhooks(settings.database_url, log.pool, vault, guard)
+
+
 async def _jobs(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(settings, "jobs"))
@@ -96,6 +104,7 @@ async def _jobs(settings: Settings) -> None:
                 Campaigning(log, plans),
                 Responding(log, accounts),
                 TrendWatching(log, accounts, Trends(reads, log.pool)),
+                CallingBack(log, _webhooks_of(settings, log)),
             ),
             REBUILD: rebuilding(settings.database_url, READ_MODELS),
             FINISH: eraser_of(settings, log, redis, READ_MODELS).finish,

@@ -159,6 +159,8 @@ async def connect_platform(
 
     The credentials are encrypted before they are stored, and never shown again. The same account
     again replaces the older link. Without registration with the network the sandbox stands in.
+    `webhook_url` becomes a webhook endpoint that is told what is about the network; its secret is
+    had by `rotate-secret`. Connecting again without one, or disconnecting, removes it.
     """
     if command.platform is not platform:
         message = f"The path says {platform}, the body {command.platform}."

@@ -58,7 +58,7 @@ class Accounts(Protocol):
         """Who serves new connections: the network's name, or `sandbox`."""
         ...
 
-    def check_callback(self, url: str) -> None:
+    async def check_callback(self, url: str) -> None:
         """Raises `Invalid`, naming `webhook_url`, for an address that may not be called."""
         ...
 

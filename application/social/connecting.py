@@ -77,7 +77,7 @@ class Connecting:
         """Link an account. Raises `Invalid` for a callback address that may not be called."""
         network, id, at = request.platform, uuid7(), datetime.now(UTC)
         if request.webhook_url is not None:
-            self.accounts.check_callback(request.webhook_url)
+            await self.accounts.check_callback(request.webhook_url)
         provider = self.accounts.provider(network)
         found = await self.accounts.identify(network, request.credentials, request.account_id)
         expires_at = expiry_of(request.credentials, at)

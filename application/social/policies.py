@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from application.kernel import Job, Policy
+from application.social.callbacks import follow_callbacks
 from application.social.campaigning import keep_to_dates, tell_campaign
 from application.social.connecting import VERIFY_AGAIN, renew_at, renewal, verification
 from application.social.mentions import LOOK_BACK, beginning
@@ -90,12 +91,14 @@ def follow_connected(event: Connection.Connected) -> Iterable[Job]:
     """An account is kept connected, and listened to: also what was said in the days before."""
     yield from renew_in_time(event)
     yield from subscribe_connected(event)
+    yield from follow_callbacks(event)
     yield beginning(event.tenant, event.network, event.timestamp - LOOK_BACK, anew=True)
 
 
 def follow_disconnected(event: Connection.Disconnected) -> Iterable[Job]:
     """Its secrets go, and with the last account the listening."""
     yield from forget_secrets(event)
+    yield from follow_callbacks(event)
     yield Job("social.stop_listening", {"tenant": event.tenant, "network": event.network.value})
 
 

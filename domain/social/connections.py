@@ -116,6 +116,16 @@ class Connection(Aggregate, topic="social.connection"):
     def __init__(self, network: Network) -> None:
         self.network = network
         self.accounts: dict[UUID, Account] = {}
+        self.brought: dict[UUID, str] = {}
+        """Every address to be called that there ever was, by the connection that brought it."""
+
+    @property
+    def callbacks(self) -> frozenset[str]:
+        """The addresses to be called on events of the network."""
+        confirmed = [
+            each for each in self.accounts.values() if each.status is not ConnectionStatus.PENDING
+        ]
+        return frozenset(each.link.webhook_url for each in confirmed if each.link.webhook_url)
 
     @property
     def current(self) -> Account | None:
@@ -188,6 +198,8 @@ class Connection(Aggregate, topic="social.connection"):
     def _connected(self, network: Network, link: Link, account_id: str, account_name: str) -> None:
         active = Account(link, ConnectionStatus.ACTIVE, account_id, account_name)
         self.accounts[link.connection_id] = active
+        if link.webhook_url is not None:
+            self.brought[link.connection_id] = link.webhook_url
 
     @event(Refused)
     def _refused(

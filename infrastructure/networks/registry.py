@@ -35,11 +35,12 @@ from application.social.networks import (
     Receipt,
     SocialNetwork,
 )
-from domain.kernel import Invalid, NotFound
+from domain.kernel import NotFound
 from domain.social.connections import Account, Connection, ConnectionStatus
 from domain.social.networks import Network
 from infrastructure.addresses import parse_networks
-from infrastructure.egress import EgressGuard, EgressRefused
+from infrastructure.admission import admit
+from infrastructure.egress import EgressGuard
 from infrastructure.event_log.log import EventLog
 from infrastructure.gateways import GatewayClient, GatewayError, GatewayLimits
 from infrastructure.networks.account import CERTAIN_AFTER, ConnectedAccount, UnusableAccount
@@ -139,12 +140,9 @@ class Networks:
         """Who serves new connections."""
         return network.value if self.lines[network].app.configured else SANDBOX
 
-    def check_callback(self, url: str) -> None:
+    async def check_callback(self, url: str) -> None:
         """Raises `Invalid`, naming `webhook_url`."""
-        try:
-            self.guard.check_url(url)
-        except EgressRefused as refused:
-            raise Invalid(refused.reason, field="webhook_url", code="egress_refused") from None
+        await admit(self.guard, url, "webhook_url")
 
     async def identify(
         self, network: Network, credentials: Mapping[str, str], account_id: str | None

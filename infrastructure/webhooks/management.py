@@ -16,7 +16,8 @@ from psycopg_pool import AsyncConnectionPool
 from application.webhooks.endpoints import NewSecret
 from domain.identity import Caller
 from domain.kernel import Invalid, NotFound, Unavailable
-from infrastructure.egress import EgressGuard, EgressRefused, NameNotResolved
+from infrastructure.admission import admit
+from infrastructure.egress import EgressGuard
 from infrastructure.gateways import check_headers
 from infrastructure.webhooks import fanout
 from infrastructure.webhooks.signing import Vault
@@ -25,9 +26,6 @@ from infrastructure.webhooks.stream import Stream, head
 RESERVED = frozenset({"user-agent", "accept", "accept-encoding", "content-type"})
 RESERVED_PREFIXES = ("webhook-", "content-")
 
-LOOK_UP_SECONDS = 2.0
-"""How long a registration waits for the name of its host."""
-
 PATIENCE, LOOK = 2.0, 0.02
 """Seconds that a caller waits for their own writes to have become deliveries; between looks."""
 
@@ -35,6 +33,13 @@ _BEHIND = """
 SELECT greatest(coalesce((SELECT position FROM log.callers
                           WHERE tenant = %(tenant)s AND actor = %(user)s), 0), %(at_least)s)
      > coalesce((SELECT position FROM work.followers WHERE name = %(follower)s), 0)
+"""
+
+_AT_REST = """
+SELECT (SELECT position FROM work.followers WHERE name = %(name)s)
+        >= (SELECT max(position) FROM log.events WHERE stream_id = %(id)s)
+    AND NOT EXISTS (SELECT FROM webhooks.queues WHERE endpoint_id = %(id)s AND pending > 0)
+    AND NOT EXISTS (SELECT FROM webhooks.replays WHERE endpoint_id = %(id)s)
 """
 
 _DELIVERIES = """
@@ -74,17 +79,8 @@ class Webhooks:
             return await head(connection)
 
     async def admit(self, url: str) -> None:
-        """Refuse an address that nothing may be sent to. A name without an address today may
-        have one tomorrow. Raises `Invalid`."""
-        try:
-            parsed = self.guard.check_url(url)
-            port = parsed.port or (443 if parsed.scheme == "https" else 80)
-            async with asyncio.timeout(LOOK_UP_SECONDS):
-                await self.guard.resolve(parsed.host, port)
-        except EgressRefused as refusal:
-            raise Invalid(refusal.reason, field="url", code="url_refused") from None
-        except (NameNotResolved, TimeoutError):
-            return
+        """Raises `Invalid` for an address that nothing may be sent to."""
+        await admit(self.guard, url, "url")
 
     async def keep_secret(self, tenant: str) -> NewSecret:
         """A new signing secret, put away."""
@@ -114,6 +110,24 @@ class Webhooks:
             )
             row = await cursor.fetchone()
         return None if row is None else self.vault.secret(tenant, id, row[0]).text
+
+    async def position_of(self, stream_id: UUID, version: int) -> int:
+        """Where an event stands in the log."""
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT position FROM log.events WHERE stream_id = %s AND version = %s",
+                (stream_id, version),
+            )
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def at_rest(self, endpoint_id: UUID) -> bool:
+        """Whether all that was put in for an endpoint, up to its own last event, is over."""
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(_AT_REST, {"id": endpoint_id, "name": fanout.NAME})
+            row = await cursor.fetchone()
+        return row is not None and bool(row[0])
 
     async def positions(self, since: datetime, until: datetime | None) -> tuple[int, int]:
         """The first position recorded from `since` on, and the last one before `until`; the

@@ -255,7 +255,7 @@ def test_connecting_and_posting_begin_to_listen_and_disconnecting_ends_it():
         connection.connect(link, "42", "Acme")
         connection.disconnect({}, delete_data=True)
     _, connected, gone, erased = connection.collect_events()
-    subscription, job = POLICIES[Connection.Connected](connected)
+    subscription, *_, job = POLICIES[Connection.Connected](connected)
     assert subscription.name == "social.subscribe_account"
     since = (NOW - timedelta(days=7)).isoformat()
     assert (job.name, dict(job.arguments)) == (
@@ -263,7 +263,7 @@ def test_connecting_and_posting_begin_to_listen_and_disconnecting_ends_it():
     )  # fmt: skip
     assert gone.because is DisconnectedBecause.ASKED
     assert [each.name for each in POLICIES[Connection.Disconnected](gone)] == [
-        "social.forget_credentials", "social.stop_listening",
+        "social.forget_credentials", "social.follow_callbacks", "social.stop_listening",
     ]  # fmt: skip
     assert isinstance(erased, Connection.DataErased)
 
