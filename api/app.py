@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from api.errors import add_handlers
-from api.kernel import House, Router
+from api.kernel import Router
 from api.middleware import Envelope
+from api.requests import House
 from api.specifications import describe
 from api.wiring import READ_MODELS, ROUTERS
 from application.social.connecting import Connecting

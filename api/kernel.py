@@ -6,209 +6,39 @@ authentication, role, body, rate limit.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Depends, HTTPException, Request, params
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError, create_model
-from redis.asyncio import Redis
 from starlette.types import Receive, Scope, Send
 
+from api.descriptions import PROBLEMS, PUBLIC, Roles, answered_class, answered_model, described
 from api.errors import answer_to, reason_of
 from api.noting import NOTED, note_origin, note_refusal
+from api.requests import body_of, caller_of, command_of, house, text_header
 from application.kernel import Answer, Command, Desk, Idempotency
-from application.social.connecting import Connecting
 from domain.identity import Caller, Role
 from domain.kernel import Invalid, NotFound
-from infrastructure.audit.recorder import Recorder
-from infrastructure.event_log.log import EventLog
-from infrastructure.ledger.office import Office
 from infrastructure.limits import Limit, limit_key
-from infrastructure.rate_limits import RateLimiter
 from infrastructure.read_models.reading import ReadSide
-from infrastructure.settings import Settings
-from infrastructure.tokens import TokenRefused, Tokens
-from projections.kernel import Query, ReadModel
+from projections.kernel import Query
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Callable[..., Awaitable[Any]])
-
-PUBLIC: Literal["public"] = "public"
-"""In place of roles: called without a token, by those who prove otherwise that they may."""
-
-Roles = Collection[Role] | Literal["public"]
 
 EVERYONE = frozenset(Role)
 WRITERS = frozenset({Role.SUPER_ADMIN, Role.ADMIN, Role.DEVELOPER})
 ADMINS = frozenset({Role.SUPER_ADMIN, Role.ADMIN})
 
-MAX_BODY = 1024 * 1024
-"""Bytes of a JSON body."""
-
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
-
-
-def _header(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string"}
-    return {"name": name, "in": "header", "description": description, "schema": schema}
-
-
-COMMAND_HEADERS = (
-    _header("Idempotency-Key", "The first answer to this key is given again for 24 hours."),
-    _header("If-Match", "Refuse with 412 unless this is the present ETag."),
-)
-QUERY_HEADERS = (
-    _header("Event-Position", "Answer only from a view that has reached this position."),
-)
-HEADERS_OF: Mapping[str, Sequence[dict[str, Any]]] = {
-    "GET": QUERY_HEADERS,
-    "POST": COMMAND_HEADERS,
-    "PUT": COMMAND_HEADERS,
-    "PATCH": COMMAND_HEADERS,
-    "DELETE": COMMAND_HEADERS,
-}
-
-
-class Problem(BaseModel):
-    """A refusal (RFC 9457); `errors` names the fields of a 422."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    request_id: str
-    success: bool
-    code: str
-    errors: list[dict[str, str]] | None = None
-
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "Refused",
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    },
-    "5XX": {
-        "description": "Not now, or a fault here",
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    },
-}
-
-
-@dataclass
-class House:
-    """What a worker process holds open while it serves."""
-
-    settings: Settings
-    log: EventLog
-    reads: ReadSide
-    redis: Redis
-    limiter: RateLimiter
-    tokens: Tokens
-    models: Sequence[ReadModel]
-    audit: Recorder
-    ledger: Office
-    connecting: Connecting
-
-
-def house(request: Request) -> House:
-    return request.app.state.house  # type: ignore[no-any-return]
-
-
-class Unauthenticated(HTTPException):
-    """401 with the challenge that RFC 6750 asks for."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        challenge = 'Bearer realm="tidings"'
-        if reason != "missing":
-            challenge += f', error="invalid_token", error_description="{reason}"'
-        super().__init__(401, "Send a valid bearer token.", headers={"WWW-Authenticate": challenge})
-
-
-async def body_of(request: Request) -> bytes:
-    """The whole body, read once. Refuses (413) what is longer than `MAX_BODY` as soon as it is."""
-    if hasattr(request, "_body"):
-        return request._body
-    declared = header(request, b"content-length") or b"0"
-    if not declared.isdigit() or int(declared) > MAX_BODY:
-        raise HTTPException(413, f"A body has at most {MAX_BODY} bytes.")
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY:
-            raise HTTPException(413, f"A body has at most {MAX_BODY} bytes.")
-        parts.append(part)
-    request._body = b"".join(parts)
-    return request._body
-
-
-def header(request: Request, name: bytes) -> bytes | None:
-    """A header by its lower-case name; the last one when it was sent more than once."""
-    headers: dict[bytes, bytes] | None = request.scope.get("tidings.headers")
-    if headers is None:
-        headers = request.scope["tidings.headers"] = dict(request.scope["headers"])
-    return headers.get(name)
-
-
-def text_header(request: Request, name: bytes) -> str | None:
-    """The same as text."""
-    value = header(request, name)
-    return None if value is None else value.decode("latin-1")
-
-
-async def _command(kind: type[Command], request: Request) -> Command:
-    """The body as a command. Refuses other media types (415), what is not JSON (400), and
-    what the command does not allow (422), each fault by its field."""
-    media_type = (header(request, b"content-type") or b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
-        raise HTTPException(415, "Send the body as application/json.")
-    body = await body_of(request)
-    if b"\\u0000" in body:
-        _refuse_nul(orjson.loads(body), "")
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
-        if faults[0]["type"] == "json_invalid":
-            raise HTTPException(
-                400, f"The body is not JSON: {faults[0]['ctx']['error']}."
-            ) from None
-        raise RequestValidationError(faults) from None
-
-
-def _refuse_nul(value: Any, field: str) -> None:
-    """PostgreSQL keeps no U+0000 in a text, and no honest text has one."""
-    match value:
-        case str() if "\0" in value:
-            raise Invalid("U+0000 is not allowed.", field=field, code="nul_character")
-        case list():
-            for n, item in enumerate(value):
-                _refuse_nul(item, f"{field}.{n}".removeprefix("."))
-        case dict():
-            for name, item in value.items():
-                _refuse_nul(name, field)
-                _refuse_nul(item, f"{field}.{name}".removeprefix("."))
-        case _:
-            pass
-
-
-def _authenticate(request: Request) -> Caller:
-    scheme, _, token = (text_header(request, b"authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("missing")
-    try:
-        return house(request).tokens.verify(token.strip())
-    except TokenRefused as refused:
-        raise Unauthenticated(str(refused)) from None
 
 
 class Route(APIRoute):
@@ -266,7 +96,7 @@ class Route(APIRoute):
         arguments: dict[str, Any] = {}
         if self.body is not None:
             name, kind = self.body
-            arguments[name] = await _command(kind, request)
+            arguments[name] = await command_of(kind, request)
         if self.query is not None:
             arguments |= _asked(self.query, request)
         for name, make in self.made:
@@ -287,7 +117,7 @@ class Route(APIRoute):
         return respond(result)
 
     def _caller(self, request: Request) -> Caller:
-        caller: Caller = _authenticate(request)
+        caller: Caller = caller_of(request)
         request.state.caller = caller
         if caller.role not in self.roles:
             raise HTTPException(403, f"The role {caller.role} may not do this.")
@@ -343,10 +173,10 @@ class Router(APIRouter):
                 methods=[method],
                 name=id,
                 operation_id=id,
-                openapi_extra=_extra(roles, limit, method),
+                openapi_extra=described(roles, limit, method),
                 responses=PROBLEMS,
-                response_model=_answered_model(endpoint),
-                response_class=_answered_class(endpoint),
+                response_model=answered_model(endpoint),
+                response_class=answered_class(endpoint),
             )
             return endpoint
 
@@ -376,25 +206,6 @@ class Router(APIRouter):
         self, path: str, *, id: str, roles: Roles, limit: str
     ) -> Callable[[E], E]:
         return self._route("DELETE", path, id, roles, limit)
-
-
-def _extra(roles: Roles, limit: str, method: str) -> dict[str, Any]:
-    if roles == PUBLIC:
-        return {"x-roles": [PUBLIC], "x-rate-limit": limit, "security": []}
-    parameters = list(HEADERS_OF[method])
-    return {"x-roles": sorted(roles), "x-rate-limit": limit, "parameters": parameters}
-
-
-def _answered_model(endpoint: Callable[..., Any]) -> Any:
-    annotation = inspect.signature(endpoint).return_annotation
-    if get_origin(annotation) is Answer:
-        return get_args(annotation)[0]
-    return None if isinstance(annotation, type) and issubclass(annotation, Response) else annotation
-
-
-def _answered_class(endpoint: Callable[..., Any]) -> type[Response]:
-    plain = inspect.signature(endpoint).return_annotation is PlainTextResponse
-    return PlainTextResponse if plain else JSONResponse
 
 
 def respond(result: Any) -> Response:

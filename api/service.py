@@ -18,7 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
-from api.kernel import House, house
+from api.requests import House, house
 from infrastructure.read_models.registry import status
 
 router = APIRouter(tags=["Service"])

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from api.kernel import house
+from api.requests import house
 from application.webhooks.catalogue import WEBHOOKS
 from application.webhooks.public import SOME_ID, Webhook
 from infrastructure.webhooks.messages import message_id

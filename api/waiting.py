@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from api.kernel import text_header
+from api.requests import text_header
 from application.kernel import Answer, Desk
 from domain.kernel import Aggregate
 

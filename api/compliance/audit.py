@@ -28,7 +28,8 @@ from api.compliance.models import (
     RebuildResponse,
     VerifyResponse,
 )
-from api.kernel import ADMINS, AtReads, House, Router, house
+from api.kernel import ADMINS, AtReads, Router
+from api.requests import House, house
 from application.compliance.time_travel import shown
 from domain.identity import Role
 from domain.kernel import Invalid, NotFound, utc

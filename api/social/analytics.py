@@ -11,7 +11,8 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, BeforeValidator
 
-from api.kernel import EVERYONE, AtReads, Reader, Router, house
+from api.kernel import EVERYONE, AtReads, Reader, Router
+from api.requests import house
 from application.kernel import public_id
 from application.social.best_times import CELLS, BestTime, BestTimes, named
 from application.social.figures import Sums, growth, rate

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from api.kernel import ADMINS, AtDesk, AtReads, Router, house
+from api.kernel import ADMINS, AtDesk, AtReads, Router
+from api.requests import house
 from application.kernel import Answer, public_id
 from application.social.accounts import Identity, NotAccepted, NotAnswered
 from application.social.connecting import Connecting, Outcome

@@ -15,7 +15,9 @@ from fastapi import Body, Depends, Header, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from api.kernel import PUBLIC, Router, body_of, header, house
+from api.descriptions import PUBLIC
+from api.kernel import Router
+from api.requests import body_of, header, house
 from application.social.notices import Notice
 from domain.kernel import Forbidden, Invalid, NotFound, Unavailable
 from infrastructure import jobs

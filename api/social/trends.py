@@ -10,7 +10,8 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, BeforeValidator
 
-from api.kernel import EVERYONE, AtDesk, AtReads, Reader, Router, house
+from api.kernel import EVERYONE, AtDesk, AtReads, Reader, Router
+from api.requests import house
 from application.kernel import public_id
 from application.social.industries import industry_of
 from application.social.places import place_of

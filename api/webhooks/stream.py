@@ -13,7 +13,8 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.kernel import WRITERS, AtReads, Router, text_header
+from api.kernel import WRITERS, AtReads, Router
+from api.requests import text_header
 from api.webhooks.endpoints import AtWebhooks
 from application.webhooks.catalogue import check_patterns, matching
 from domain.kernel import Invalid
