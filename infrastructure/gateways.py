@@ -12,27 +12,30 @@ jar, which tenants would share, writes whole URLs into its log, and turns an ans
 
 import asyncio
 import logging
-import os
 import random
-import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Any, Self, cast
 from urllib.parse import urldefrag, urljoin
 
-import httpcore
 import httpx
 import orjson
 import structlog
 
-from infrastructure.egress import EgressGuard, EgressRefused, NameNotResolved
+from infrastructure.egress import EgressGuard, EgressRefused
+from infrastructure.gateway_outcomes import (
+    Cause,
+    GatewayError,
+    GatewayUnreachable,
+    Progress,
+    failure,
+)
 from infrastructure.guarded_http import GuardedTransport
+from infrastructure.http_fields import check_headers, parse_retry_after, redacted
 
 _log = structlog.get_logger("tidings.gateways")
 
@@ -42,59 +45,13 @@ _FAILING_STATUSES = frozenset({502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_LANES = 10_000
 
-# Set by the client itself, or able to change where one message ends and the next begins
-# (RFC 9110, section 7.6.1; RFC 9112, section 6).
-_RESERVED_HEADERS = frozenset(
-    {"connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization"}
-    | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-)
 # What may follow a redirect to another origin; everything else might be a secret.
 _PLAIN_HEADERS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
-_ORIGIN = re.compile(r"https?://[a-z0-9._:\[\]-]+")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-
-
-class Cause(StrEnum):
-    """Why a call ended without an answer."""
-
-    EGRESS_REFUSED = "egress_refused"
-    NAME_NOT_RESOLVED = "name_not_resolved"
-    CONNECT_FAILED = "connect_failed"
-    TLS_FAILED = "tls_failed"
-    TIMED_OUT = "timed_out"
-    BUSY = "busy"
-    CIRCUIT_OPEN = "circuit_open"
-    ANSWER_BROKEN = "answer_broken"
-
-
 _RETRIED_CAUSES = frozenset(
     {Cause.NAME_NOT_RESOLVED, Cause.CONNECT_FAILED, Cause.TIMED_OUT, Cause.ANSWER_BROKEN}
 )
 # What the service is to blame for; the rest was decided on this side.
 _FAILING_CAUSES = _RETRIED_CAUSES | {Cause.TLS_FAILED}
-
-
-class GatewayError(Exception):
-    """A call without an answer. `reason` is one sentence, free of secrets, for people."""
-
-    def __init__(self, cause: Cause, reason: str, call: str) -> None:
-        super().__init__(f"{call}: {reason}")
-        self.cause = cause
-        self.reason = reason
-
-
-class GatewayUnreachable(GatewayError):
-    """The service has not received the request."""
-
-
-class GatewayOutcomeUnknown(GatewayError):
-    """The service may have received the request and acted on it; `status` is that of an answer
-    which began and did not end."""
-
-    def __init__(self, cause: Cause, reason: str, call: str, status: int | None = None) -> None:
-        super().__init__(cause, reason, call)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,46 +84,6 @@ class GatewayLimits:
     idle_seconds: float = 30.0
     failures_to_open: int = 5
     open_seconds: float = 30.0
-
-
-def redacted(url: str | httpx.URL) -> str:
-    """Scheme, host and port of a URL, which is all that logs and errors may show: paths of webhooks
-    are secrets too."""
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        return "an unusable URL"
-    origin = f"{parsed.scheme}://{parsed.netloc.decode('ascii')}"
-    return origin if _ORIGIN.fullmatch(origin) else "an unusable URL"
-
-
-def check_headers(headers: Mapping[str, str]) -> None:
-    """Raises `ValueError`, with one line naming the header, for a header that callers may not set,
-    or one that HTTP cannot carry (RFC 9110, section 5)."""
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"header {name!r}: the name is not valid")
-        if name.lower() in _RESERVED_HEADERS:
-            raise ValueError(f"header {name!r}: is set by Tidings itself")
-        if not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"header {name!r}: the value must be printable ASCII")
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds from `now` asked for by a `Retry-After` header, both of its forms; None if absent or
-    meaningless."""
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:10])
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,27 +134,6 @@ class _Lane:
     def succeeded(self) -> None:
         """Notes an answer."""
         self.failures = 0
-
-
-class _Progress:
-    """How far an attempt got, told by httpcore's trace extension."""
-
-    def __init__(self) -> None:
-        self.begun = False
-        self.sent = False
-        self.status: int | None = None
-        self._stream: httpcore.AsyncNetworkStream | None = None
-
-    async def note(self, event: str, info: dict[str, Any]) -> None:
-        """Called at each step from the moment that the pool has given a connection."""
-        self.begun = True
-        if event == "http11.send_request_headers.started":
-            self.sent = True
-        elif event == "connection.connect_tcp.complete":
-            self._stream = info["return_value"]
-        elif event == "connection.start_tls.failed" and self._stream is not None:
-            # A deadline in the middle of the handshake would leave the socket open.
-            await self._stream.aclose()
 
 
 class GatewayClient:
@@ -368,7 +264,8 @@ class GatewayClient:
             target = location
         after = self._check(call, target)
         if before.scheme == "https" and after.scheme == "http":
-            raise _refused(call, "The redirect leads from HTTPS to plain HTTP.")
+            reason = "The redirect leads from HTTPS to plain HTTP."
+            raise GatewayUnreachable(Cause.EGRESS_REFUSED, reason, str(call))
         if redacted(before) == redacted(after):
             return replace(call, url=str(after))
         plain = {name: value for name, value in call.headers.items() if name in _PLAIN_HEADERS}
@@ -378,7 +275,7 @@ class GatewayClient:
         try:
             return self._guard.check_url(url)
         except EgressRefused as refusal:
-            raise _refused(call, refusal.reason) from None
+            raise GatewayUnreachable(Cause.EGRESS_REFUSED, refusal.reason, str(call)) from None
 
     async def _through_lane(self, call: _Call) -> GatewayResponse:
         url = self._check(call, call.url)
@@ -429,7 +326,7 @@ class GatewayClient:
         return response
 
     async def _exchange(self, call: _Call, url: httpx.URL) -> GatewayResponse:
-        progress, seconds = _Progress(), call.timeout
+        progress, seconds = Progress(), call.timeout
         request = httpx.Request(
             call.method,
             url,
@@ -449,10 +346,10 @@ class GatewayClient:
                 finally:
                     await response.aclose()
         except EgressRefused as refusal:
-            raise _refused(call, refusal.reason) from None
+            raise GatewayUnreachable(Cause.EGRESS_REFUSED, refusal.reason, str(call)) from None
         except (httpx.TransportError, OSError) as error:
             # Without the chain: it can quote what was sent or received.
-            raise _failure(call, progress, error) from None
+            raise failure(str(call), progress, error) from None
         asked = parse_retry_after(response.headers.get("retry-after"), self._now())
         return GatewayResponse(response.status_code, response.headers, body, truncated, asked)
 
@@ -465,42 +362,3 @@ async def _read(response: httpx.Response, max_bytes: int) -> tuple[bytes, bool]:
             if len(body) > max_bytes:
                 return bytes(body[:max_bytes]), True
     return bytes(body), False
-
-
-def _refused(call: _Call, reason: str) -> GatewayUnreachable:
-    return GatewayUnreachable(Cause.EGRESS_REFUSED, reason, str(call))
-
-
-def _failure(call: _Call, progress: _Progress, error: Exception) -> GatewayError:
-    """The error that tells what is certain: its kind depends on whether anything had been sent."""
-    cause, reason = _diagnosis(error, progress)
-    if not progress.sent:
-        return GatewayUnreachable(cause, reason, str(call))
-    return GatewayOutcomeUnknown(cause, reason, str(call), progress.status)
-
-
-def _diagnosis(error: Exception, progress: _Progress) -> tuple[Cause, str]:
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        if not progress.begun:
-            return Cause.BUSY, "Too many requests to all services are under way."
-        return Cause.TIMED_OUT, "There was no complete answer in time."
-    if progress.sent:
-        return Cause.ANSWER_BROKEN, "The connection ended or failed before the answer was complete."
-    for origin in _origins(error):
-        match origin:
-            case NameNotResolved():
-                return Cause.NAME_NOT_RESOLVED, str(origin)
-            case ssl.SSLCertVerificationError():
-                return Cause.TLS_FAILED, f"The certificate is not valid: {origin.verify_message}"
-            case ssl.SSLError():
-                return Cause.TLS_FAILED, "No secure connection could be made."
-            case OSError(errno=int(number)):
-                return Cause.CONNECT_FAILED, f"The connection failed: {os.strerror(number)}."
-    return Cause.CONNECT_FAILED, "The connection failed."
-
-
-def _origins(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        # The pool re-raises "from None", which keeps the context and drops the cause.
-        error = error.__cause__ or error.__context__

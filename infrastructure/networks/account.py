@@ -30,7 +30,7 @@ from application.social.networks import (
 )
 from domain.social.engagement import Comment, Figures
 from domain.social.trends import Rising
-from infrastructure.gateways import GatewayError, GatewayOutcomeUnknown, GatewayUnreachable
+from infrastructure.gateway_outcomes import GatewayError, GatewayOutcomeUnknown, GatewayUnreachable
 from infrastructure.networks.api import Api, Notes, Sending
 from infrastructure.networks.line import Fault, NetworkSaysNo, NetworkUnclear
 from infrastructure.networks.store import Store

@@ -22,7 +22,8 @@ from domain.kernel import utc
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
 from domain.social.trends import Rising
-from infrastructure.gateways import GatewayError, GatewayResponse
+from infrastructure.gateway_outcomes import GatewayError
+from infrastructure.gateways import GatewayResponse
 from infrastructure.networks.line import (
     Fault,
     Line,

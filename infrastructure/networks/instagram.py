@@ -25,7 +25,7 @@ from application.social.networks import (
 from application.social.sentiment import sentiment
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
-from infrastructure.gateways import GatewayError
+from infrastructure.gateway_outcomes import GatewayError
 from infrastructure.networks.api import (
     Notes,
     Sending,

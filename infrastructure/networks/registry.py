@@ -42,7 +42,8 @@ from infrastructure.addresses import parse_networks
 from infrastructure.admission import admit
 from infrastructure.egress import EgressGuard
 from infrastructure.event_log.log import EventLog
-from infrastructure.gateways import GatewayClient, GatewayError, GatewayLimits
+from infrastructure.gateway_outcomes import GatewayError
+from infrastructure.gateways import GatewayClient, GatewayLimits
 from infrastructure.networks.account import CERTAIN_AFTER, ConnectedAccount, UnusableAccount
 from infrastructure.networks.api import Api
 from infrastructure.networks.facebook import Facebook

@@ -17,7 +17,8 @@ from application.social.accounts import Identity
 from application.social.networks import Publication, Receipt
 from domain.social.engagement import Comment, Figures
 from domain.social.networks import Network
-from infrastructure.gateways import GatewayError, GatewayResponse
+from infrastructure.gateway_outcomes import GatewayError
+from infrastructure.gateways import GatewayResponse
 from infrastructure.networks.api import Api, Notes, Sending, earliest, instant, is_video, same_text
 from infrastructure.networks.line import (
     Fault,

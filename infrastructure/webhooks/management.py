@@ -18,7 +18,7 @@ from domain.identity import Caller
 from domain.kernel import Invalid, NotFound, Unavailable
 from infrastructure.admission import admit
 from infrastructure.egress import EgressGuard
-from infrastructure.gateways import check_headers
+from infrastructure.http_fields import check_headers
 from infrastructure.webhooks import fanout
 from infrastructure.webhooks.signing import Vault
 from infrastructure.webhooks.stream import Stream, head

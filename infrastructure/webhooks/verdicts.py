@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from infrastructure.gateways import parse_retry_after
+from infrastructure.http_fields import parse_retry_after
 from infrastructure.webhooks.posting import Reply
 
 MINUTE, HOUR = 60, 3600

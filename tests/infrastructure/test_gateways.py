@@ -17,16 +17,9 @@ from structlog.testing import capture_logs
 
 from infrastructure.addresses import parse_networks
 from infrastructure.egress import EgressGuard
-from infrastructure.gateways import (
-    Cause,
-    GatewayClient,
-    GatewayLimits,
-    GatewayOutcomeUnknown,
-    GatewayUnreachable,
-    check_headers,
-    parse_retry_after,
-    redacted,
-)
+from infrastructure.gateway_outcomes import Cause, GatewayOutcomeUnknown, GatewayUnreachable
+from infrastructure.gateways import GatewayClient, GatewayLimits
+from infrastructure.http_fields import check_headers, parse_retry_after, redacted
 from tests.infrastructure.test_egress import certificate, never_accepting, running
 
 NOW = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
