@@ -49,6 +49,7 @@ def verify(
         from infrastructure.ledger.checkpoints import NotTrusted
         from infrastructure.ledger.office import kept_notes, origin_of
         from infrastructure.ledger.sealing import public_keys
+        from infrastructure.ledger.sharing import Unfinished
         from infrastructure.ledger.verification import verify
 
         url = settings.database_url
@@ -57,6 +58,8 @@ def verify(
             verdict = verify(url, public_keys(settings), [*kept, *here])
         except NotTrusted as reason:
             raise Refused(f"The checkpoint cannot be used: {reason}.") from None
+        except Unfinished as reason:
+            raise Refused(f"Nothing is known of the ledger: {reason}; try again.") from None
     if not verdict.valid:
         where = f"position {verdict.first_bad_position}"
         if verdict.upto and verdict.upto != verdict.first_bad_position:

@@ -8,7 +8,7 @@ it is, so that hashing the log costs little more than reading it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from struct import Struct
 from typing import Any
 
@@ -36,7 +36,9 @@ def position_of(entry: bytes | memoryview) -> int:
     return position
 
 
-def read(connection: Connection[Any], since: int = -LAST, upto: int = LAST) -> Iterator[bytes]:
+def read(
+    connection: Connection[Any], since: int = -LAST, upto: int = LAST
+) -> Generator[bytes, None, None]:
     """The rows behind `since` and up to `upto`, in the order of their positions."""
     with (
         connection.cursor() as cursor,
@@ -44,7 +46,11 @@ def read(connection: Connection[Any], since: int = -LAST, upto: int = LAST) -> I
     ):
         # Straight from libpq: the driver's own iteration costs as much as hashing a row.
         next_piece = connection.pgconn.get_copy_data
-        yield from _row(copy.read())
+        first = bytes(copy.read())
+        yield from _row(first)
+        if first == HEADER + END:
+            copy.read()
+            return
         while True:
             size, piece = next_piece(0)
             if size > SHORTEST:

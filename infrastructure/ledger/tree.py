@@ -80,6 +80,19 @@ class Growing:
     def root(self) -> bytes:
         return joined(self._edge)
 
+    @property
+    def edge(self) -> list[bytes]:
+        """The roots of `cover(0, size)`."""
+        return list(self._edge)
+
+    def append(self, count: int, edge: Sequence[bytes]) -> None:
+        """Add so many leaves at once; `edge` are the roots of `cover(0, count)` over them.
+
+        The size must be a multiple of a power of two that is at least `count`.
+        """
+        for part, root in zip(cover(0, count), edge, strict=True):
+            self._push(part.height, root, [])
+
     def extend(self, leaves: Sequence[bytes]) -> list[tuple[Subtree, bytes]]:
         """Add hashed leaves; returns the subtrees of kept heights that are complete now."""
         complete: list[tuple[Subtree, bytes]] = []

@@ -10,26 +10,31 @@ What is compared with what:
 3. The root over the rows with checkpoints that were kept elsewhere. They also catch a rewrite by
    somebody who has the key, and seals that were cut off together with their rows.
 
-The rows come as one stream and nothing is kept of them but hashes: memory does not grow with the
-log.
+The rows come in pieces and nothing is kept of them but hashes: memory does not grow with the log.
+A long log is shared by several processes.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from psycopg import Connection
 
 from infrastructure import database
-from infrastructure.ledger import entries
 from infrastructure.ledger.checkpoints import Checkpoint, Keys, NotTrusted, parse
-from infrastructure.ledger.tree import EMPTY, LEAF, Growing
+from infrastructure.ledger.pieces import PIECE, Bad, Share
+from infrastructure.ledger.sharing import in_turn
+from infrastructure.ledger.tree import EMPTY, Growing, joined
 
-CHUNK = 4096
-"""Rows that are looked at together."""
+WORTH_PROCESSES = 4 * PIECE
+"""Sealed events from which on others help: a process takes half a second to start."""
+
+MOST = 4
+"""Processes at most: the server has as much to do for each."""
 
 SEALS = (
     "SELECT since, size, root, signature, leaves FROM ledger.seals WHERE size <= {} ORDER BY since"
@@ -53,40 +58,41 @@ class Verdict:
 
 
 @dataclass
-class _Bad:
-    position: int
-    reason: str
-    upto: int | None = None
-
-
-@dataclass
 class _Walk:
     """How far the rows have been followed."""
 
     tree: Growing = field(default_factory=Growing)
     roots: dict[int, bytes] = field(default_factory=lambda: {0: EMPTY})
-    bad: _Bad | None = None
+    bad: Bad | None = None
 
 
-def verify(url: str, public: Sequence[bytes], kept: Sequence[str] = ()) -> Verdict:
+def verify(
+    url: str,
+    public: Sequence[bytes],
+    kept: Sequence[str] = (),
+    *,
+    processes: int | None = None,
+    piece: int = PIECE,
+) -> Verdict:
     """Compute the whole ledger of the database at `url` again.
 
     `public` are the keys whose signatures count, `kept` are checkpoints from elsewhere (each any
-    number of notes). Raises `NotTrusted` for a kept checkpoint that is not of this ledger.
+    number of notes). The work is shared by as many `processes`, this one among them (one for each
+    processor by default, if the log is long), in pieces of so many positions, a power of two.
+
+    Raises `NotTrusted` for a kept checkpoint that is not of this ledger, and `Unfinished` when a
+    process is lost.
     """
-    with (
-        database.connect_sync(url, "verify-seals") as seals,
-        database.connect_sync(url, "verify-rows") as rows,
-        seals.transaction(),
-    ):
+    with database.connect_sync(url, "verify-seals") as seals, seals.transaction():
         seals.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         keys = Keys(_origin(seals), public)
         head = _head(seals)
         checkpoints = [point for notes in kept for point in _trusted(keys, notes)]
-        walk = _Walk()
         sealed = head.size if head else 0
+        gap = _gap(seals, sealed)
         stops = sorted({sealed, *(point.size for point in checkpoints)} - {0})
-        _follow(rows, walk, _leaves(seals, sealed, walk), sealed, stops)
+        whole = Share(url, gap.position - 1 if gap else sealed, stops, piece)
+        walk = _follow(whole, processes or _worth(sealed), sealed, gap)
         bad = _judge(seals, keys, walk, head, checkpoints)
         return Verdict(
             valid=bad is None,
@@ -96,6 +102,10 @@ def verify(url: str, public: Sequence[bytes], kept: Sequence[str] = ()) -> Verdi
             upto=bad.upto if bad else None,
             reason=bad.reason if bad else None,
         )
+
+
+def _worth(sealed: int) -> int:
+    return min(MOST, os.cpu_count() or 1) if sealed >= WORTH_PROCESSES else 1
 
 
 def _origin(connection: Connection[Any]) -> str:
@@ -127,36 +137,23 @@ def _trusted(keys: Keys, notes: str) -> Iterator[Checkpoint]:
             raise NotTrusted(f"the checkpoint of size {size} proves nothing: {failures[0]}")
 
 
-class _Sealed:
-    """The sealed leaves as one stream, whatever the seals they came in."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces, self._buffer = pieces, b""
-
-    def take(self, size: int) -> bytes:
-        """The next `size` bytes, fewer at the end."""
-        parts, have = [self._buffer], len(self._buffer)
-        while have < size and (piece := next(self._pieces, b"")):
-            parts.append(piece)
-            have += len(piece)
-        joined = b"".join(parts)
-        self._buffer = joined[size:]
-        return joined[:size]
+_GAP = """
+SELECT since, before FROM (
+    SELECT since, lag(size, 1, 0::bigint) OVER (ORDER BY since) AS before
+    FROM ledger.seals WHERE size <= %s
+) AS chain WHERE since <> before ORDER BY since LIMIT 1
+"""
 
 
-def _leaves(connection: Connection[Any], sealed: int, walk: _Walk) -> _Sealed:
-    """Notes in `walk` where a seal is missing; the leaves end there."""
-
-    def pieces() -> Iterator[bytes]:
-        at = 0
-        for since, size, _, _, leaves in _seals(connection, sealed):
-            if since != at:
-                walk.bad = _earlier(walk.bad, _Bad(at + 1, "its seal is missing", since))
-                return
-            at = size
-            yield leaves
-
-    return _Sealed(pieces())
+def _gap(connection: Connection[Any], sealed: int) -> Bad | None:
+    """Where a seal does not begin at the end of the one before it."""
+    row = connection.execute(_GAP, [sealed]).fetchone()
+    if row is None:
+        return None
+    since, before = row
+    if since > before:
+        return Bad(before + 1, "its seal is missing", since)
+    return Bad(max(since, 0) + 1, "more than one seal is of it", before)
 
 
 def _seals(
@@ -168,64 +165,25 @@ def _seals(
         yield from cursor
 
 
-def _follow(
-    connection: Connection[Any], walk: _Walk, sealed: _Sealed, upto: int, stops: Sequence[int]
-) -> None:
+def _follow(whole: Share, processes: int, sealed: int, gap: Bad | None) -> _Walk:
     """Hash every row, until one does not hold."""
-    chunk: list[bytes] = []
-    rows = entries.read(connection)
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == CHUNK:
-            _take(walk, chunk, sealed, upto, stops)
-            chunk = []
-            if walk.bad:
-                rows.close()  # type: ignore[attr-defined]
-                return
-    _take(walk, chunk, sealed, upto, stops)
-    if walk.bad is None and walk.tree.size < upto:
-        walk.bad = _Bad(walk.tree.size + 1, "the log ends before what is sealed", upto)
+    walk = _Walk()
+    with closing(in_turn(whole, processes)) as pieces:
+        for piece in pieces:
+            for stop, edge in piece.at.items():
+                walk.roots[stop] = joined([*walk.tree.edge, *edge])
+            walk.tree.append(piece.rows, piece.edge)
+            walk.bad = piece.bad
+            if gap and walk.tree.size >= gap.position:
+                break
+    if walk.bad is None and walk.tree.size < whole.sealed:
+        walk.bad = Bad(walk.tree.size + 1, "the log ends before what is sealed", sealed)
+    if gap:
+        walk.bad = _earlier(walk.bad, gap)
+    return walk
 
 
-def _take(
-    walk: _Walk, chunk: Sequence[bytes], sealed: _Sealed, upto: int, stops: Sequence[int]
-) -> None:
-    done = walk.tree.size
-    leaves = [sha256(LEAF + row).digest() for row in chunk]
-    wanted = sealed.take(32 * max(0, min(upto - done, len(chunk))))
-    good = len(chunk)
-    # Rows come in the order of positions, which are unique: both ends right, all are.
-    if chunk and (
-        entries.position_of(chunk[0]) != done + 1
-        or entries.position_of(chunk[-1]) != done + len(chunk)
-        or b"".join(leaves[: len(wanted) // 32]) != wanted
-    ):
-        good = _first_bad(walk, chunk, leaves, wanted)
-    at = 0
-    for stop in [*(s - done for s in stops if done < s <= done + good), good]:
-        walk.tree.extend(leaves[at:stop])
-        walk.roots[walk.tree.size] = walk.tree.root
-        at = stop
-
-
-def _first_bad(walk: _Walk, chunk: Sequence[bytes], leaves: Sequence[bytes], wanted: bytes) -> int:
-    done = walk.tree.size
-    for n, row in enumerate(chunk):
-        position, expected = entries.position_of(row), done + n + 1
-        if position > expected:
-            bad = _Bad(expected, "it is missing from the log")
-        elif position < expected:
-            bad = _Bad(position, "there never was such a position")
-        elif n < len(wanted) // 32 and leaves[n] != wanted[32 * n : 32 * n + 32]:
-            bad = _Bad(expected, "the row is not the one that was sealed")
-        else:
-            continue
-        walk.bad = _earlier(walk.bad, bad)
-        return n
-    return len(chunk)
-
-
-def _earlier(one: _Bad | None, other: _Bad) -> _Bad:
+def _earlier(one: Bad | None, other: Bad) -> Bad:
     return one if one and one.position <= other.position else other
 
 
@@ -235,7 +193,7 @@ def _judge(
     walk: _Walk,
     head: Checkpoint | None,
     kept: Sequence[Checkpoint],
-) -> _Bad | None:
+) -> Bad | None:
     bad = walk.bad
     if head and (bad or not _holds(keys, head, walk)):
         bad = _first_bad_seal(connection, keys, head.size, bad) or bad
@@ -243,11 +201,11 @@ def _judge(
     for point in sorted(kept, key=lambda each: each.size):
         if point.size > walk.tree.size and bad is None:
             end = walk.tree.size + 1
-            bad = _Bad(end, "the log ends before a checkpoint that was kept", point.size)
+            bad = Bad(end, "the log ends before a checkpoint that was kept", point.size)
         elif point.size <= walk.tree.size and walk.roots.get(point.size) != point.root:
             reason = f"the rows are not those of the checkpoint that was kept of {point.size}"
             below = max((p.size for p in kept if p.size < point.size and p.size <= good), default=0)
-            bad = _earlier(bad, _Bad(below + 1, reason, point.size))
+            bad = _earlier(bad, Bad(below + 1, reason, point.size))
     return bad
 
 
@@ -260,8 +218,8 @@ def _holds(keys: Keys, head: Checkpoint, walk: _Walk) -> bool:
 
 
 def _first_bad_seal(
-    connection: Connection[Any], keys: Keys, sealed: int, bad: _Bad | None
-) -> _Bad | None:
+    connection: Connection[Any], keys: Keys, sealed: int, bad: Bad | None
+) -> Bad | None:
     """The first seal, up to what is known to be bad, whose leaves are not those it was signed
     for. Rows up to `bad` agree with the leaves."""
     growing = Growing()
@@ -272,9 +230,9 @@ def _first_bad_seal(
         try:
             keys.check(Checkpoint(keys.origin, size, root, signature))
         except NotTrusted as reason:
-            return _Bad(since + 1, f"its seal proves nothing: {reason}", size)
+            return Bad(since + 1, f"its seal proves nothing: {reason}", size)
         if growing.root != root:
             if bad and bad.position <= size and bad.upto is None:
                 return None  # the leaf of this very position was changed
-            return _Bad(since + 1, "its seal was made for other rows", size)
+            return Bad(since + 1, "its seal was made for other rows", size)
     return None

@@ -11,6 +11,7 @@ import pytest
 from api.cli import main
 from application.compliance.trail import COLUMNS
 from infrastructure.ledger.checkpoints import public_key
+from infrastructure.ledger.verification import verify
 from tests.compliance import rfc6962
 from tests.compliance.test_trail import validator
 from tests.site import running
@@ -83,6 +84,13 @@ def test_a_checkpoint_is_made_kept_and_verified(tidings, place, tmp_path):
     assert "cannot be used" in tidings("audit", "verify", "--checkpoint", str(kept), status=1)
     missing = str(tmp_path / "missing")
     assert missing in tidings("audit", "verify", "--checkpoint", missing, status=1)
+
+
+def test_a_verification_that_did_not_end_is_no_verdict(tidings, monkeypatch):
+    monkeypatch.setitem(verify.__kwdefaults__, "processes", 2)
+    monkeypatch.setitem(verify.__kwdefaults__, "piece", 1)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert "Nothing is known" in tidings("audit", "verify", status=1)
 
 
 def test_seals_cut_off_with_their_rows_are_found_by_the_head_kept_on_this_machine(

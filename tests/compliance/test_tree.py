@@ -53,6 +53,17 @@ def test_subtrees_are_told_at_every_kept_height():
     assert {part.number for part in complete if part.height == 16} == {0, 1}
 
 
+def test_a_tree_is_put_together_from_pieces():
+    for height in range(6):
+        for size in range(70):
+            whole, step = Growing(), 1 << height
+            for since in range(0, size, step):
+                piece = Growing()
+                piece.extend(LEAVES[since : min(since + step, size)])
+                whole.append(piece.size, piece.edge)
+            assert (whole.size, whole.root) == (size, rfc6962.MTH(ENTRIES[:size]))
+
+
 def test_a_tree_goes_on_from_its_right_edge():
     for size in range(1, 60):
         edge = [

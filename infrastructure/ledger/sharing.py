@@ -1,0 +1,68 @@
+"""A verification shared by several processes: hashing keeps one processor busy, a log has many
+pieces, and this process takes its share of them beside the others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
+
+import msgspec
+
+from infrastructure.ledger import pieces
+from infrastructure.ledger.pieces import Piece, Share
+
+
+class Unfinished(RuntimeError):
+    """A process of the verification ended before its share was done: nothing is known."""
+
+
+def in_turn(whole: Share, processes: int) -> Generator[Piece, None, None]:
+    """Every piece of `whole` in order, up to the first that is not whole.
+
+    Raises `Unfinished` when a process is lost. When this ends, is closed or raises, no process
+    is left.
+    """
+    shares = [replace(whole, first=n, step=processes) for n in range(processes)]
+    with ExitStack() as stack:
+        others = [stack.enter_context(_process(share)) for share in shares[1:]]
+        sources = [stack.enter_context(closing(pieces.examined(shares[0]))), *others]
+        while True:
+            for source in sources:
+                piece = next(source)
+                yield piece
+                if piece.rows < whole.size:
+                    return
+
+
+@contextmanager
+def _process(share: Share) -> Iterator[Iterator[Piece]]:
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", pieces.__name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        # An interrupt from the keyboard is for this process, which ends the others.
+        process_group=0,
+    )
+    assert process.stdin
+    try:
+        # By the pipe, not as an argument: the URL may hold a password. If nobody is there to take
+        # it, that shows when pieces are asked for.
+        with suppress(BrokenPipeError):
+            process.stdin.write(msgspec.json.encode(share) + b"\n")
+            process.stdin.flush()
+        yield _told(process)
+    finally:
+        process.kill()
+        process.communicate()  # until it has ended and its pipes are closed
+
+
+def _told(process: subprocess.Popen[bytes]) -> Iterator[Piece]:
+    for line in process.stdout or ():
+        if line.endswith(b"\n"):  # one that was killed may leave half a line
+            yield msgspec.json.decode(line, type=Piece)
+    raise Unfinished("a process of the verification ended before its share was done")
