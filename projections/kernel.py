@@ -124,10 +124,11 @@ class Query(Generic[T]):
     """One SQL statement over read models; `read.<table>` is how it names their tables.
 
     The tenant is a parameter that the statement must use and only the engine can give. Rows come
-    back as `into`: dict, tuple, or a class that takes the columns by name.
+    back as `into`: dict, tuple, or a class that takes the columns by name. With `by_values` it is
+    planned anew each time: for one whose best plan hangs on how frequent a value is.
     """
 
-    __slots__ = ("into", "models", "params", "sql")
+    __slots__ = ("by_values", "into", "models", "params", "sql")
 
     @overload
     def __init__(
@@ -135,6 +136,8 @@ class Query(Generic[T]):
         models: type[ReadModel] | tuple[type[ReadModel], ...],
         sql: str,
         params: Mapping[str, Any] | None = None,
+        *,
+        by_values: bool = False,
     ) -> None: ...
 
     @overload
@@ -145,6 +148,7 @@ class Query(Generic[T]):
         params: Mapping[str, Any] | None = None,
         *,
         into: type[T],
+        by_values: bool = False,
     ) -> None: ...
 
     def __init__(
@@ -154,11 +158,13 @@ class Query(Generic[T]):
         params: Mapping[str, Any] | None = None,
         *,
         into: Any = dict,
+        by_values: bool = False,
     ) -> None:
         self.models = models if isinstance(models, tuple) else (models,)
         self.sql = sql
         self.params = params or {}
         self.into: type[T] = into
+        self.by_values = by_values
         if not self.models:
             raise TypeError("a query names the read models that it reads")
         if "%(tenant)s" not in sql or "tenant" in self.params:

@@ -9,6 +9,7 @@ import regex
 from domain.social.top_level_domains import TOP_LEVEL_DOMAINS
 
 __all__ = [
+    "LONGEST_HASHTAG",
     "bare_hashtag",
     "bare_mention",
     "find_word",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 _LINK_LENGTH = 23
+
+LONGEST_HASHTAG = 139
+"""Characters, without the sign; what is longer no network takes for a hashtag."""
 
 # Where a link may begin and what it may hold: twitter-text, "extractUrl" and its parts.
 _LINK = re.compile(
@@ -140,10 +144,15 @@ def _link_end(text: str, position: int) -> int:
 
 
 def hashtag_spans(text: str) -> list[tuple[int, int]]:
-    """Where the hashtags of `text` stand, sign included. A number alone is none."""
+    """Where the hashtags of `text` stand, sign included. A number alone is none, nor is what is
+    longer than `LONGEST_HASHTAG`."""
     if "#" not in text and "＃" not in text:
         return []
-    return [tag.span() for tag in _HASHTAG.finditer(text) if _LETTER.search(tag[1])]
+    return [
+        tag.span()
+        for tag in _HASHTAG.finditer(text)
+        if len(tag[1]) <= LONGEST_HASHTAG and _LETTER.search(tag[1])
+    ]
 
 
 def hashtags_in(text: str) -> list[str]:

@@ -192,8 +192,11 @@ async def _pipelined(
         # One implicit transaction: what `set_config` sets is there for the second statement only.
         async with connection.pipeline():
             await first.execute(_BEFORE, before, prepare=True)
+            # A statement that stays prepared is soon planned for any values at once.
             await second.execute(
-                query.sql.encode(), {**query.params, "tenant": before["tenant"]}, prepare=True
+                query.sql.encode(),
+                {**query.params, "tenant": before["tenant"]},
+                prepare=not query.by_values,
             )
     except (errors.UndefinedTable, errors.UndefinedColumn):
         if last:

@@ -17,6 +17,7 @@ from domain.social.connections import Connection
 from domain.social.engagement import Engagement, Figures
 from domain.social.networks import Network
 from domain.social.posts import Post
+from domain.social.text import LONGEST_HASHTAG
 from projections.kernel import DomainEvent, ReadModel, Rows, Table
 
 GRAINS = {"day": timedelta(days=1), "hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
@@ -81,7 +82,7 @@ CHANGES = Table("social_changes", {"events": int}, key={"about": str})
 
 class Analytics(ReadModel):
     name = "social_analytics"
-    version = 1
+    version = 2
     tables = (FIGURES, HASHTAGS, CONTENT, TIMES, CHANGES)
     events = (
         Post.PublishedOn,
@@ -117,7 +118,8 @@ class Analytics(ReadModel):
         day = utc(event.at).date()
         on = {f"{network}_{gain}": much for gain, much in {**gained, "posts": posts}.items()}
         for hashtag in posted.hashtags:
-            rows(HASHTAGS)[day, hashtag].add(**on)
+            if len(hashtag) <= LONGEST_HASHTAG:  # an index cannot hold any length
+                rows(HASHTAGS)[day, hashtag].add(**on)
         content = rows(CONTENT)[event.originator_id, network]
         published = utc(posted.at)
         week = first_of("week", published).date()

@@ -19,6 +19,7 @@ from domain.social.connections import Connection
 from domain.social.engagement import Comment, Engagement, Figures, Posted
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus
+from domain.social.text import LONGEST_HASHTAG
 from infrastructure.read_models import folding, registry
 from infrastructure.read_models.flush import Prepared, prepared
 from infrastructure.read_models.rebuild import rebuild
@@ -336,3 +337,17 @@ def test_other_tenants_figures_stay_theirs(url):
     fold(url, world)
     row = asked(url, START, START + timedelta(days=1), START, NETWORKS, "day")
     assert row == {"figures": None, "hashtags": None, "content": None}
+
+
+def test_a_hashtag_of_any_length_is_no_end_of_folding(url):
+    wipe(url)
+    world = World()
+    with at(START):
+        engagement = Engagement(post_id=uuid4())
+        tags = ("x" * LONGEST_HASHTAG, "".join(map(chr, range(0x4E00, 0x7E00))))
+        engagement.report(NETWORKS[0], START, Figures(*[5] * 6), Posted(START, tags))
+        world.events += engagement.collect_events()
+    fold(url, world)
+    with psycopg.connect(url) as admin:
+        known = admin.execute("SELECT hashtag FROM read.social_hashtags").fetchall()
+    assert known == [(tags[0],)]

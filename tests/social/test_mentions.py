@@ -430,3 +430,23 @@ def test_other_tenants_mentions_stay_theirs(url):
     period = (START - timedelta(days=1), START + timedelta(days=1))
     assert asked(url, *period) == asked(url, *period, keywords=("parcel",)) == nothing
     assert asked(url, *period, tenant="acme")["newest"] is not None
+
+
+def test_a_hashtag_of_any_length_is_no_end_of_folding(url):
+    (event,) = told([(X, START, "Fine #short", 0)])
+    long = "".join(map(chr, range(0x4E00, 0x7E00)))
+    fold(url, [replace(event, hashtags=("short", long))])
+    row = asked(url, START, START + timedelta(days=1))
+    assert row["hashtags"] == ["short"]
+
+
+def test_texts_of_any_length_and_as_many_words_as_can_be_are_found_and_counted(url):
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pairs = [first + second for first in letters for second in letters]
+    texts = [sign.join(["coat", *pairs])[:length]
+             for sign in (" ", "-", "/", ".") for length in (400, 401, 2000)]  # fmt: skip
+    fold(url, told([(X, START, text + " coat"[: 400 - len(text)], 0) for text in texts]))
+    row = asked(url, START, START + timedelta(days=1), keywords=("coat",))
+    separate = [each for each in row["newest"] if " " in each["text"] or "-" in each["text"]]
+    assert len(separate) == 6
+    assert sum(counted(row, True).values()) == len(row["newest"])

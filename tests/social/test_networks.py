@@ -17,7 +17,14 @@ from domain.social.networks import (
     split_thread,
     weighted_length,
 )
-from domain.social.text import bare_hashtag, bare_mention, hashtags_in, links, mentions_in
+from domain.social.text import (
+    LONGEST_HASHTAG,
+    bare_hashtag,
+    bare_mention,
+    hashtags_in,
+    links,
+    mentions_in,
+)
 
 X = Network.TWITTER
 MEDIA = {network: ["https://example.com/a.jpg"] for network in Network}
@@ -374,3 +381,8 @@ def test_time_stays_linear_on_hostile_text(unit):
 
     assert seconds(5_000) < 0.05
     assert seconds(40_000) < 0.4
+
+
+def test_what_no_network_takes_for_a_hashtag_is_none():
+    longest = "ü" * LONGEST_HASHTAG
+    assert hashtags_in(f"#{longest} #{longest}x #fine") == [longest, "fine"]
