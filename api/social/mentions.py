@@ -96,10 +96,10 @@ class SocialMentionsResponse(BaseModel):
 
     `total_mentions`, `sentiment_breakdown` and `alert_threshold_exceeded` are of all that the
     filters let through; `mentions` are the newest of these. `trending_topics` begins with the
-    hashtags (with their sign) that have gained most over the period of the same length before,
-    and goes on with what the newest mentions speak of. `influencer_mentions` are those by the
-    largest audiences. The alert: more mentions than the threshold, or several times as many as in
-    the period before.
+    hashtags (with their sign) that have gained most over the period of the same length before
+    (with keywords: among the newest thousand mentions of either), and goes on with what the newest
+    mentions speak of. `influencer_mentions` are those by the largest audiences. The alert: more
+    mentions than the threshold, or several times as many as in the period before.
     """
 
     success: bool = True
