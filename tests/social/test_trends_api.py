@@ -331,7 +331,7 @@ def test_tables_built_anew_after_an_erasure_are_those_in_use(database_url, redis
         )
         assert eventually(lambda: _with(report(ann), "#tag"))
         assert ann.post("/api/v1/audit/erasures", json={"subject": "twitter:b"}).status_code == 200
-        happen(site, "demo", Hear("Back again #Tag", "b", now + HOUR / 60))
+        happen(site, "demo", Hear("Back again #Tag", "b", now - HOUR / 60))
         eventually(lambda: _with(report(ann), "#tag")["volume"] == 7)
     with psycopg.connect(database_url, autocommit=True) as admin:
         live = [contents(admin, table) for table in Trends.tables]
