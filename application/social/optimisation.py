@@ -66,7 +66,8 @@ VOICES: dict[str, Voice] = {
     "playful": Voice(emphasis=3, hashtags=30),
 }
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\ufeff\ufffe\uffff]")
+_SEPARATOR = re.compile("[\x0b\x0c\x1c-\x1f]")
 _LINE_END = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n?|\n)[ \t]*+")
 _BLANK_LINES = re.compile(r"\n{3,}+")
 _SPACES = re.compile(r"[ \t]{2,}+|\t")
@@ -101,7 +102,8 @@ def optimise(
 def _tidy(text: str, voice: Voice) -> str:
     """No control characters, no spaces in rows or at line ends, at most one blank line."""
     if not text.isprintable():
-        text = _LINE_END.sub("\n", _CONTROL.sub("", text))
+        text = _CONTROL.sub("", _SEPARATOR.sub(" ", text))
+        text = _LINE_END.sub("\n", text)
         text = _BLANK_LINES.sub("\n\n", text)
     if "  " in text or "\t" in text:
         text = _SPACES.sub(" ", text)
