@@ -304,19 +304,27 @@ def inner_id(prefix: str, what: str, text: str) -> UUID:
     raise NotFound(f"There is no such {what}.")
 
 
+def made(of_request: Callable[[Request], Awaitable[Any]], described: Callable[..., Any]) -> Any:
+    """A dependency that the route makes by `of_request`. `described` is never called: from its
+    signature FastAPI learns what to say of it."""
+    described.of_request = of_request  # type: ignore[attr-defined]
+    return Depends(described)
+
+
+def in_path(name: str, read: Callable[[str], Any]) -> Any:
+    """A part of the path as `read` makes it, which raises what it refuses."""
+
+    async def of_request(request: Request) -> Any:
+        return read(request.path_params[name])
+
+    def described(**_: str) -> None: ...
+
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=str)
+    described.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    return made(of_request, described)
+
+
 def path_id(prefix: str, what: str = "") -> Any:
     """The id in a path such as `/{post_id}`, as the UUID inside; anything else is not there.
     `what` is what people call it, where that is not the prefix."""
-    name, what = f"{prefix}_id", what or prefix
-
-    async def declared(**given: str) -> UUID:
-        return inner_id(prefix, what, given[name])
-
-    async def of_request(request: Request) -> UUID:
-        return inner_id(prefix, what, request.path_params[name])
-
-    # FastAPI learns the parameter from the signature; the route itself asks `of_request`.
-    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=str)
-    declared.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
-    declared.of_request = of_request  # type: ignore[attr-defined]
-    return Depends(declared)
+    return in_path(f"{prefix}_id", lambda text: inner_id(prefix, what or prefix, text))

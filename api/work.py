@@ -19,7 +19,6 @@ from application.social.trend_watching import TrendWatching
 from infrastructure import rate_limits
 from infrastructure.campaigns import Campaigns
 from infrastructure.egress import EgressGuard
-from infrastructure.event_log.log import EventLog
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off
 from infrastructure.ledger.sealing import sealer
@@ -80,11 +79,6 @@ async def _webhooks(settings: Settings) -> None:
         await deliver(settings.database_url, log, vault, guard)
 
 
-def _webhooks_of(settings: Settings, log: EventLog) -> Webhooks:
-    vault, guard = Vault(*settings.webhook_secret_keys), EgressGuard(settings.private_networks)
-    return Webhooks(settings.database_url, log.pool, vault, guard)
-
-
 async def _jobs(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(settings, "jobs"))
@@ -104,7 +98,7 @@ async def _jobs(settings: Settings) -> None:
                 Campaigning(log, plans),
                 Responding(log, accounts),
                 TrendWatching(log, accounts, Trends(reads, log.pool)),
-                CallingBack(log, _webhooks_of(settings, log)),
+                CallingBack(log, Webhooks.of(settings, log.pool)),
             ),
             REBUILD: rebuilding(settings.database_url, READ_MODELS),
             FINISH: eraser_of(settings, log, redis, READ_MODELS).finish,

@@ -76,17 +76,14 @@ async def _replay(
     from application.kernel import Desk
     from application.webhooks.endpoints import ReplayEvents, ReplayRequest
     from domain.webhooks.endpoints import WebhookEndpoint
-    from infrastructure.egress import EgressGuard
     from infrastructure.webhooks.management import Webhooks
-    from infrastructure.webhooks.signing import Vault
 
     found = await _endpoints(settings, id)
     if id is not None and not found:
         raise Refused("There is no such endpoint.")
     request = ReplayRequest(since=span[0], until=span[1], only_failed=failed)
     async with open_log(settings, "webhooks-replay") as log:
-        vault, guard = Vault(*settings.webhook_secret_keys), EgressGuard(settings.private_networks)
-        positions = Webhooks(settings.database_url, log.pool, vault, guard).positions
+        positions = Webhooks.of(settings, log.pool).positions
         command = ReplayEvents(request, *await positions(*span))
         for tenant, endpoint, *_ in found:
             desk = Desk(log, tenant, "tidings:operator", correlation_id="cli", follows=False)

@@ -1,6 +1,5 @@
 """The audit trail, time travel, read models and the ledger, for those who answer for a tenant."""
 
-import inspect
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -28,7 +27,7 @@ from api.compliance.models import (
     RebuildResponse,
     VerifyResponse,
 )
-from api.kernel import ADMINS, AtReads, Router
+from api.kernel import ADMINS, AtReads, Router, in_path
 from api.requests import House, house
 from application.compliance.time_travel import shown
 from domain.identity import Role
@@ -63,19 +62,12 @@ async def _auditor(request: Request) -> Auditor:
 def _in_path(name: str, read: Callable[[str], Any]) -> Any:
     """A part of the path, as `read` makes it; what is no such thing (None) is not there."""
 
-    async def declared(**given: str) -> Any:
-        return read(given[name])
-
-    async def of_request(request: Request) -> Any:
-        value = read(request.path_params[name])
-        if value is None:
+    def there(text: str) -> Any:
+        if (value := read(text)) is None:
             raise NotFound("There is no such thing.")
         return value
 
-    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=str)
-    declared.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
-    declared.of_request = of_request  # type: ignore[attr-defined]
-    return Depends(declared)
+    return in_path(name, there)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from api.kernel import ADMINS, AtDesk, AtReads, Router
+from api.kernel import ADMINS, AtDesk, AtReads, Router, in_path
 from api.requests import house
 from application.kernel import Answer, public_id
 from application.social.accounts import Identity, NotAccepted, NotAnswered
@@ -23,14 +23,6 @@ router = Router(prefix="/api/v1/social/platforms", tags=["Social platforms"])
 PATH = "/api/v1/social/platforms/"
 
 
-async def _declared(platform: str) -> Network:
-    return _network(platform)
-
-
-async def _of_request(request: Request) -> Network:
-    return _network(request.path_params["platform"])
-
-
 def _network(text: str) -> Network:
     try:
         return Network(text.lower())
@@ -39,9 +31,7 @@ def _network(text: str) -> Network:
         raise Invalid(f"There is no such network; known are {known}.", field="platform") from None
 
 
-# FastAPI learns the parameter from the signature; the route itself asks `of_request`.
-_declared.of_request = _of_request  # type: ignore[attr-defined]
-Platform = Annotated[Network, Depends(_declared)]
+Platform = Annotated[Network, in_path("platform", _network)]
 
 
 async def _connecting(request: Request) -> Connecting:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import Body, Depends, Header, HTTPException, Query, Request
+from fastapi import Body, Header, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api.descriptions import PUBLIC
-from api.kernel import Router
+from api.kernel import Router, made
 from api.requests import body_of, header, house
 from application.social.notices import Notice
 from domain.kernel import Forbidden, Invalid, NotFound, Unavailable
@@ -69,25 +69,19 @@ async def _delivery(request: Request) -> Delivery:
     return Delivery(house(request).log.pool, told)
 
 
-async def _named(network: str) -> None:
-    """What FastAPI is to describe; the route itself asks `of_request`."""
+def _named(network: str) -> None: ...
 
 
-async def _signed(
+def _signed(
     network: str,
     body: Annotated[dict[str, Any], Body()],
     x_hub_signature_256: Annotated[str, Header(description="`sha256=` and HMAC-SHA256 in hex")],
-) -> None:
-    """The same."""
-
-
-_named.of_request = _app  # type: ignore[attr-defined]
-_signed.of_request = _delivery  # type: ignore[attr-defined]
+) -> None: ...
 
 
 @router.get("/{network}/webhook", id="social.networks.verify", roles=PUBLIC, limit="60/hour")
 async def verify_webhook(
-    app: Annotated[App, Depends(_named)],
+    app: Annotated[App, made(_app, _named)],
     mode: Annotated[str, Query(alias="hub.mode")] = "",
     verify_token: Annotated[str, Query(alias="hub.verify_token")] = "",
     challenge: Annotated[str, Query(alias="hub.challenge")] = "",
@@ -103,7 +97,9 @@ async def verify_webhook(
 
 
 @router.post("/{network}/webhook", id="social.networks.tell", roles=PUBLIC, limit="36000/hour")
-async def receive_webhook(delivery: Annotated[Delivery, Depends(_signed)]) -> PlainTextResponse:
+async def receive_webhook(
+    delivery: Annotated[Delivery, made(_delivery, _signed)],
+) -> PlainTextResponse:
     """What a network tells: mentions are kept and seen to afterwards, all else is passed over."""
     await delivery.keep()
     return PlainTextResponse("")

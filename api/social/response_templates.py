@@ -3,10 +3,9 @@
 import re
 from typing import Annotated
 
-from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router
+from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router, in_path
 from application.kernel import Answer
 from application.social.response_templates import (
     BUILT_IN,
@@ -28,14 +27,6 @@ class ResponseTemplateList(BaseModel):
     templates: list[ResponseTemplateShown]
 
 
-async def _declared(name: str) -> str:
-    return _name(name)
-
-
-async def _of_request(request: Request) -> str:
-    return _name(request.path_params["name"])
-
-
 def _name(text: str) -> str:
     if not re.fullmatch(NAME, text):
         message = "A name has 1 to 64 of a-z, 0-9, - and _, the first of them no sign."
@@ -43,9 +34,7 @@ def _name(text: str) -> str:
     return text
 
 
-# FastAPI learns the parameter from the signature; the route itself asks `of_request`.
-_declared.of_request = _of_request  # type: ignore[attr-defined]
-Name = Annotated[str, Depends(_declared)]
+Name = Annotated[str, in_path("name", _name)]
 
 
 @router.get("", id="social.response_templates.list", roles=EVERYONE, limit="300/hour")

@@ -36,10 +36,8 @@ from application.webhooks.endpoints import (
 )
 from application.webhooks.webhooks import PING
 from domain.webhooks.endpoints import WebhookEndpoint
-from infrastructure.egress import EgressGuard
 from infrastructure.webhooks.management import Webhooks
 from infrastructure.webhooks.messages import delivery_id, message_id
-from infrastructure.webhooks.signing import Vault
 from projections.webhooks.endpoints import endpoint_detail, endpoint_list
 
 router = Router(prefix="/api/v1/webhooks", tags=["Webhooks"])
@@ -50,10 +48,7 @@ async def webhooks(request: Request) -> Webhooks:
     state = request.app.state
     if not hasattr(state, "webhooks"):
         at_home = house(request)
-        vault = Vault(*at_home.settings.webhook_secret_keys)
-        guard = EgressGuard(at_home.settings.private_networks)
-        url, pool = at_home.settings.database_url, at_home.log.pool
-        state.webhooks = Webhooks(url, pool, vault, guard)
+        state.webhooks = Webhooks.of(at_home.settings, at_home.log.pool)
     return state.webhooks  # type: ignore[no-any-return]
 
 

@@ -9,11 +9,11 @@ from contextlib import aclosing
 from typing import Annotated
 
 import structlog
-from fastapi import Depends, Header, Query, Request
+from fastapi import Header, Query, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.kernel import WRITERS, AtReads, Router
+from api.kernel import WRITERS, AtReads, Router, made
 from api.requests import text_header
 from api.webhooks.endpoints import AtWebhooks
 from application.webhooks.catalogue import check_patterns, matching
@@ -32,17 +32,14 @@ RETRY = b"retry: 1000\n\n"
 """How long a client waits before it comes back, in milliseconds."""
 
 
-async def _declared(last_event_id: Annotated[str | None, Header()] = None) -> str | None:
-    return last_event_id
-
-
-async def _of_request(request: Request) -> str | None:
+async def _last_event_id(request: Request) -> str | None:
     return text_header(request, b"last-event-id")
 
 
-# FastAPI learns the header from the signature; the route itself asks `of_request`.
-_declared.of_request = _of_request  # type: ignore[attr-defined]
-LastEventId = Annotated[str | None, Depends(_declared)]
+def _described(last_event_id: Annotated[str | None, Header()] = None) -> None: ...
+
+
+LastEventId = Annotated[str | None, made(_last_event_id, _described)]
 
 
 class EventStream(Response):

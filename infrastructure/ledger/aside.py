@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from infrastructure import programs
 from infrastructure.ledger.checkpoints import NotTrusted
 from infrastructure.ledger.verification import Verdict, verify
 
@@ -18,11 +19,10 @@ async def verify_aside(url: str, public: Sequence[bytes], kept: Sequence[str] = 
     Raises `NotTrusted` like it, and `RuntimeError` when the process ends without a verdict.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        __name__,
+        *programs.command(__name__),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        env=programs.environment(),
     )
     given = {"url": url, "public": [each.hex() for each in public], "kept": list(kept)}
     try:

@@ -10,9 +10,7 @@ it.
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from psycopg import Connection
 from infrastructure import database
 from infrastructure.ledger import entries
 from infrastructure.ledger.tree import LEAF, Growing
+from infrastructure.programs import end_with_the_other_side
 
 PIECE = 2**16
 """Positions in a piece: a quarter of a second of work."""
@@ -162,19 +161,13 @@ def _hole(connection: Connection[Any], last: int) -> Bad | None:
 
 def _main() -> None:
     share = msgspec.json.decode(sys.stdin.buffer.readline(), type=Share)
-    threading.Thread(target=_end_with_the_other_side, daemon=True).start()
+    end_with_the_other_side()
     try:
         for piece in examined(share):
             sys.stdout.buffer.write(msgspec.json.encode(piece) + b"\n")
             sys.stdout.buffer.flush()
     except psycopg.Error as error:
         sys.exit(f"verification: {type(error).__name__}")
-
-
-def _end_with_the_other_side() -> None:
-    # Not by the buffer: its lock, held while this waits, would keep the interpreter from ending.
-    os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,14 @@ pieces, and this process takes its share of them beside the others."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 
 import msgspec
 
+from infrastructure import programs
 from infrastructure.ledger import pieces
 from infrastructure.ledger.pieces import Piece, Share
 
@@ -41,10 +40,10 @@ def in_turn(whole: Share, processes: int) -> Generator[Piece, None, None]:
 @contextmanager
 def _process(share: Share) -> Iterator[Iterator[Piece]]:
     process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", pieces.__name__],
+        programs.command(pieces.__name__),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=programs.environment(),
         # An interrupt from the keyboard is for this process, which ends the others.
         process_group=0,
     )

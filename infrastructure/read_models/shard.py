@@ -10,9 +10,7 @@ output, a line of JSON each. It ends when its standard input does: with whoever 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -30,6 +28,7 @@ from infrastructure import database
 from infrastructure.event_log.codec import StoredEvent, decoded
 from infrastructure.personal_data import keyring
 from infrastructure.personal_data.opening import opened_sync
+from infrastructure.programs import end_with_the_other_side
 from infrastructure.read_models import flush, registry
 from infrastructure.read_models.folding import POISON
 from infrastructure.read_models.tables import columns, quoted
@@ -220,7 +219,7 @@ def _main() -> None:
     task = Task(**json.loads(sys.stdin.readline()))
     if task.secrets:
         keyring.use(task.secrets)
-    threading.Thread(target=_end_with_the_other_side, daemon=True).start()
+    end_with_the_other_side()
     try:
         _tell(uses=load(task, lambda position: _tell(at=position)))
     except NotShareable as reason:
@@ -231,11 +230,6 @@ def _main() -> None:
         _tell(unfoldable=registry.account(error))
     except psycopg.Error as error:
         _tell(lost=type(error).__name__)
-
-
-def _end_with_the_other_side() -> None:
-    sys.stdin.read()
-    os._exit(1)
 
 
 def _tell(**what: Any) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
 
+from infrastructure import programs
 from infrastructure.read_models import shard
 from infrastructure.read_models.shard import Stopped, Task, Unfoldable
 from infrastructure.read_models.watch import NotShareable
@@ -67,12 +66,10 @@ async def _in_thread(task: Task, report: Callable[[int, int], None]) -> dict[str
 
 async def _in_process(task: Task, report: Callable[[int, int], None]) -> dict[str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        shard.__name__,
+        *programs.command(shard.__name__),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=programs.environment(),
     )
     assert process.stdin and process.stdout
     try:

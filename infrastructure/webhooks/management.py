@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from psycopg.rows import dict_row
@@ -19,6 +19,7 @@ from domain.kernel import Invalid, NotFound, Unavailable
 from infrastructure.admission import admit
 from infrastructure.egress import EgressGuard
 from infrastructure.http_fields import check_headers
+from infrastructure.settings import Settings
 from infrastructure.webhooks import fanout
 from infrastructure.webhooks.signing import Vault
 from infrastructure.webhooks.stream import Stream, head
@@ -72,6 +73,12 @@ class Webhooks:
     ) -> None:
         self.pool, self.vault, self.guard = pool, vault, guard
         self.stream = Stream(url, pool)
+
+    @classmethod
+    def of(cls, settings: Settings, pool: AsyncConnectionPool[Any]) -> Self:
+        """With the keys and the addresses that an installation is set up with."""
+        vault, guard = Vault(*settings.webhook_secret_keys), EgressGuard(settings.private_networks)
+        return cls(settings.database_url, pool, vault, guard)
 
     async def head(self) -> int:
         """The position of the last event in the log."""
