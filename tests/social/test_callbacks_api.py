@@ -1,6 +1,5 @@
 """The addresses that accounts are connected with are called, over real HTTP."""
 
-import itertools
 import json
 from datetime import UTC, datetime
 
@@ -23,24 +22,10 @@ OPEN = {"ALLOW_PRIVATE_NETWORKS": "127.0.0.0/8", "RATE_LIMIT_PROFILE": "off"}
 
 
 @pytest.fixture(scope="module")
-def site(create_database, template, valkey_server, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
+def service(create_database, template, valkey_server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("service")
     with running(create_database(template), valkey_server, folder, **OPEN) as site:
         yield site
-
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def tenant():
-    return f"tenant-{next(_numbers)}"
-
-
-@pytest.fixture
-def ann(site, tenant):
-    with site.client(tenant=tenant) as client:
-        yield client
 
 
 @pytest.fixture
