@@ -35,7 +35,18 @@ PACE = 0.01
 """Seconds at least between two batches when news comes in a stream: under load one transaction
 then serves many commits, and after a quiet moment nobody waits."""
 
-Handle = Callable[[AsyncConnection[Any], Sequence[StoredEvent]], Awaitable[None]]
+Handle = Callable[[AsyncConnection[Any], Sequence[StoredEvent]], Awaitable[int | None]]
+"""It may stop early, and returns the position of the last event that it has handled, or None for
+all of them. It runs in a pipeline, so it can use everything but COPY."""
+
+_TAKE = (
+    "SELECT f.position, h.head, e.* FROM work.followers f"  # noqa: S608 - constants alone
+    " CROSS JOIN (SELECT max(position) AS head FROM log.events) h LEFT JOIN LATERAL ("
+    + codec.SELECT
+    + " WHERE position > f.position AND position <= least(h.head, f.position + %(batch)s)"
+    " AND topic = ANY (%(topics)s)) e ON true"
+    " WHERE f.name = %(name)s ORDER BY e.position FOR UPDATE OF f"
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,8 @@ class Follower:
     """`handle` gets events in order, on a connection whose transaction also moves the position.
 
     Only events of `topics` are handed over, and those of old that are read as one of them; the
-    position moves past the others all the same. `pace` is explained at its default.
+    position moves past the others all the same. `batch` bounds the events that it moves past at
+    once. `pace` is explained at its default.
     """
 
     name: str
@@ -64,6 +76,8 @@ async def follow(url: str, follower: Follower) -> None:
     while True:
         try:
             async with await database.connect(url, f"follow-{follower.name}") as connection:
+                # Effects and position are lost together, if at all, and are brought about again.
+                await connection.execute("SET synchronous_commit = off")
                 await _own(connection, follower)
                 await connection.execute("LISTEN tidings_log")  # before the first read
                 while True:
@@ -97,28 +111,19 @@ async def _own(connection: AsyncConnection[Any], follower: Follower) -> None:
 
 async def step(connection: AsyncConnection[Any], follower: Follower) -> bool:
     """One batch; True when there may be more at once."""
-    async with connection.transaction():
+    async with connection.pipeline(), connection.transaction():
         cursor = connection.cursor(row_factory=tuple_row, binary=True)
         # The row lock fences off a former owner who was paused and does not know it yet.
         await cursor.execute(
-            "SELECT position, (SELECT max(position) FROM log.events)"
-            " FROM work.followers WHERE name = %s FOR UPDATE",
-            [follower.name],
+            _TAKE, {"name": follower.name, "batch": follower.batch, "topics": follower.stored}
         )
-        row = await cursor.fetchone()
-        assert row is not None
-        position, head = row
+        (position, head, *first), *others = await cursor.fetchall()
         if head is None or head <= position:
             return False
         upto = min(head, position + follower.batch)
-        await cursor.execute(
-            codec.SELECT + " WHERE position > %s AND position <= %s AND topic = ANY(%s)"
-            " ORDER BY position",
-            [position, upto, follower.stored],
-        )
-        events = [StoredEvent(*each) for each in await cursor.fetchall()]
-        if events:
-            await follower.handle(connection, await opened(connection, events))
+        if first[0] is not None:
+            events = [StoredEvent(*first), *(StoredEvent(*each[2:]) for each in others)]
+            upto = await follower.handle(connection, await opened(connection, events)) or upto
         await cursor.execute(
             "UPDATE work.followers SET position = %s, updated_at = now() WHERE name = %s",
             [upto, follower.name],

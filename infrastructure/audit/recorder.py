@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from itertools import islice
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -40,14 +41,14 @@ LAST_WORDS = 3.0
 _REFUSALS = """
 INSERT INTO audit.refusals
     (at, tenant, actor, endpoint, method, status, reason, address, request_id)
-SELECT * FROM unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::int[], %s::text[], %s::inet[], %s::text[])
+SELECT * FROM json_to_recordset(%s) AS r (at timestamptz, tenant text, actor text, endpoint text,
+    method text, status int, reason text, address inet, request_id text)
 """
 
 _ORIGINS = """
 INSERT INTO audit.origins (at, tenant, actor, request_id, address)
-SELECT DISTINCT ON (tenant, actor, request_id) * FROM unnest(%s::timestamptz[], %s::text[],
-    %s::text[], %s::text[], %s::inet[]) AS o (at, tenant, actor, request_id, address)
+SELECT DISTINCT ON (tenant, actor, request_id) * FROM json_to_recordset(%s)
+    AS o (at timestamptz, tenant text, actor text, request_id text, address inet)
 ON CONFLICT DO NOTHING
 """
 
@@ -137,18 +138,18 @@ class Recorder:
     async def _write(self) -> None:
         """The first batch, in one transaction; it stays in the queue until that is committed."""
         batch = list(islice(self._notes, BATCH))
-        refusals = [each for each in batch if isinstance(each, Refusal)]
+        refusals = [each._asdict() for each in batch if isinstance(each, Refusal)]
         origins = [
-            (*each[:4], address)
-            for each in batch
-            if not isinstance(each, Refusal) and (address := address_of(each[4]))
+            {"at": at, "tenant": tenant, "actor": actor, "request_id": id, "address": address}
+            for at, tenant, actor, id, host in (e for e in batch if not isinstance(e, Refusal))
+            if (address := address_of(host))
         ]
         try:
             async with self.pool.connection() as connection, connection.transaction():
                 if refusals:
-                    await connection.execute(_REFUSALS, _columns(refusals))
+                    await connection.execute(_REFUSALS, [_json(refusals)])
                 if origins:
-                    await connection.execute(_ORIGINS, _columns(origins))
+                    await connection.execute(_ORIGINS, [_json(origins)])
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # Waiting would not help: one of these cannot be written, and would hold up the rest.
             metrics.audit_dropped.inc(len(batch))
@@ -157,5 +158,5 @@ class Recorder:
             self._notes.popleft()
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _json(rows: Sequence[dict[str, Any]]) -> str:
+    return msgspec.json.encode(rows).decode()

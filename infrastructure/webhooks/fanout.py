@@ -29,8 +29,11 @@ from infrastructure.webhooks.messages import (
 NAME = "webhooks"
 """The follower's, under which its position is kept."""
 
-BATCH = 100
-"""Events at once: for a hundred endpoints they are ten thousand deliveries, a moment's work."""
+BATCH = 1000
+"""Events that are read at once."""
+
+MOST_DELIVERIES = 10_000
+"""After so many deliveries a batch ends: what follows comes in a transaction of its own."""
 
 MOST_TENANTS = 10_000
 """Tenants whose endpoints are kept in memory."""
@@ -90,8 +93,11 @@ class FanOut:
         self._tenants: dict[str, Listeners] = {}
         self._configuration = frozenset(stored_topics(CONFIGURATION))
 
-    async def handle(self, connection: AsyncConnection[Any], events: Sequence[StoredEvent]) -> None:
-        """Put in what the events say, and follow the endpoints' own."""
+    async def handle(
+        self, connection: AsyncConnection[Any], events: Sequence[StoredEvent]
+    ) -> int | None:
+        """Put in what the events say, and follow the endpoints' own. What it returns is what a
+        follower's `handle` does."""
         if connection is not self._connection or len(self._tenants) > MOST_TENANTS:
             # Another connection means that something went wrong, or that another process did
             # the work meanwhile: what was remembered may never have been committed.
@@ -106,7 +112,11 @@ class FanOut:
                 await self._remember(connection, {stored.tenant})
                 begun = await self._beginnings(connection, events)
             self._match(stored, batch, begun)
+            if len(batch.ids) >= MOST_DELIVERIES:
+                await batch.put(connection)
+                return stored.position
         await batch.put(connection)
+        return None
 
     def _match(self, stored: StoredEvent, batch: Batch, begun: Mapping[UUID, StoredEvent]) -> None:
         listeners = self._tenants[stored.tenant]

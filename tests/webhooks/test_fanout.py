@@ -11,6 +11,7 @@ from application.webhooks.endpoints import DisableEndpoint, RemoveEndpoint, Test
 from domain.webhooks.endpoints import DisabledBecause, WebhookEndpoint
 from infrastructure import database
 from infrastructure.follower import Follower, _own, step
+from infrastructure.webhooks import fanout as fanning
 from infrastructure.webhooks.fanout import FanOut, fanout
 from infrastructure.webhooks.messages import beginnings
 from tests.webhooks.house import House, house
@@ -156,6 +157,28 @@ def test_a_batch_takes_as_many_statements_as_an_event(database_url: str) -> None
                     counts.append(count)
             assert counts[0] == counts[1]
             assert await at.rows("SELECT count(*) FROM webhooks.deliveries") == [(153,)]
+
+    asyncio.run(go())
+
+
+def test_many_deliveries_are_put_in_by_several_batches(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanning, "MOST_DELIVERIES", 5)
+
+    async def go() -> None:
+        async with on_its_own(database_url) as at:
+            endpoints = [(await at.register(URL))[0] for _ in range(2)]
+            await caught_up(at)
+            for _ in range(7):
+                await at.post()
+            follower, batches = fanout(), 1
+            async with await database.connect(at.url, "test") as connection:
+                await _own(connection, follower)
+                while await step(connection, follower):
+                    batches += 1
+            assert batches == 3  # of three posts, three, and the last
+            assert await told(at, *endpoints) == [["social.post.created"] * 7] * 2
 
     asyncio.run(go())
 
