@@ -65,8 +65,9 @@ def _decoder(
 ) -> tuple[type[DomainEvent], Callable[[bytes], dict[str, Any]]]:
     """The class that stored states of `kind` are read as, and how."""
     today, shape = _today(kind), _fields(_today(kind))[1]
+    read = msgspec.json.Decoder(shape).decode
     if today is kind and kind.class_version == 1:
-        return today, msgspec.json.Decoder(shape).decode
+        return today, read
 
     def upcast_and_convert(stored: bytes) -> dict[str, Any]:
         raw = msgspec.json.decode(stored)
@@ -74,7 +75,17 @@ def _decoder(
         state: dict[str, Any] = msgspec.convert(raw, shape, strict=False)
         return state
 
-    return today, upcast_and_convert
+    def read_or_upcast(stored: bytes) -> dict[str, Any]:
+        # Nearly all that is read is of today's version: only what is not is taken apart first.
+        try:
+            state: dict[str, Any] = read(stored)
+        except msgspec.ValidationError:
+            return upcast_and_convert(stored)
+        if state.pop(VERSION_KEY, 1) == kind.class_version:
+            return state
+        return upcast_and_convert(stored)
+
+    return today, read_or_upcast if today is kind else upcast_and_convert
 
 
 def _today(kind: type[DomainEvent]) -> type[DomainEvent]:
