@@ -1,7 +1,7 @@
 """The composition root of a process that answers requests."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -42,11 +42,10 @@ def build(settings: Settings | None) -> FastAPI:
     """The application; without settings it can be described but not served."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, House]]:
         assert settings is not None
         async with open_house(settings) as house:
-            app.state.house = house
-            yield
+            yield {"house": house}  # in the state of every request
 
     app = FastAPI(
         title="Tidings",

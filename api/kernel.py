@@ -108,7 +108,7 @@ class Route(APIRoute):
             key = limit_key("", request.client.host if request.client else "", self.id)
         limit = limiter.effective(self.limit, caller.role if caller else None)
         allowance = await limiter.take(key, limit)
-        request.state.limit_headers = allowance.headers()
+        request.scope["state"]["limit_headers"] = allowance.headers()
         if not allowance.allowed:
             raise HTTPException(429, "The rate limit is exceeded; try again later.")
         result = await self.endpoint(**arguments)
@@ -118,7 +118,7 @@ class Route(APIRoute):
 
     def _caller(self, request: Request) -> Caller:
         caller: Caller = caller_of(request)
-        request.state.caller = caller
+        request.scope["state"]["caller"] = caller
         if caller.role not in self.roles:
             raise HTTPException(403, f"The role {caller.role} may not do this.")
         return caller
@@ -208,34 +208,44 @@ class Router(APIRouter):
         return self._route("DELETE", path, id, roles, limit)
 
 
+class Json(Response):
+    """An answer that is bytes already, with its headers as they are sent."""
+
+    def __init__(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.background, self.body = 200, None, body
+        headers.append((b"content-length", b"%d" % len(body)))
+        headers.append((b"content-type", b"application/json"))
+        self.raw_headers = headers
+
+
 def respond(result: Any) -> Response:
     """An `Answer` from the desk, or a model from a query, as it goes over the wire."""
     match result:
         case Answer(body=body, position=position, version=version):
-            headers = {"etag": f'"{version}"'}
+            headers = [(b"etag", b'"%d"' % version)]
             if position is not None:
-                headers["event-position"] = str(position)
+                headers.append((b"event-position", b"%d" % position))
             if result.replayed:
-                headers["idempotency-replayed"] = "true"
-            return Response(body, headers=headers, media_type="application/json")
+                headers.append((b"idempotency-replayed", b"true"))
+            return Json(body, headers)
         case Response():
             return result
         case BaseModel():
             body = result.__pydantic_serializer__.to_json(result)
             seen: int | None = getattr(result, "_version", None)
-            tag = None if seen is None else {"etag": f'"{seen}"'}
-            return Response(body, headers=tag, media_type="application/json")
+            return Json(body, [] if seen is None else [(b"etag", b'"%d"' % seen)])
         case _:
             raise TypeError(f"{type(result).__name__} cannot be answered with.")
 
 
 async def _desk(request: Request) -> Desk:
-    caller: Caller = request.state.caller
+    state = request.scope["state"]
+    caller: Caller = state["caller"]
     return Desk(
         house(request).log,
         caller.tenant,
         caller.user,
-        request.state.request_id,
+        state["request_id"],
         idempotency=await _idempotency(request, caller),
         if_match=_if_match(text_header(request, b"if-match")),
     )

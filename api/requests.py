@@ -44,7 +44,7 @@ class House:
 
 
 def house(request: Request) -> House:
-    return request.app.state.house  # type: ignore[no-any-return]
+    return request.scope["state"]["house"]  # type: ignore[no-any-return]
 
 
 class Unauthenticated(HTTPException):
