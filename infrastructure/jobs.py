@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -33,6 +33,10 @@ Work = Callable[..., Awaitable[Iterable[Job]]]
 HEARTBEAT = 2.0
 STALLED = 8.0
 """Seconds between signs of life of a worker, and after which it counts as dead."""
+
+LOOK = 1.0
+"""Seconds at most between two looks for timers whose hour has come; of those that come before the
+next look a notice is given."""
 
 REMIND = 10.0
 """Seconds in which one reminder of the same thing is enough."""
@@ -64,6 +68,7 @@ async def defer(connection: AsyncConnection[Any], jobs: Sequence[Job]) -> None:
         await connection.execute(DEFER.format(source=JOBS), (_rows(at_once),))
     if later:
         await connection.execute(LATER.format(source=JOBS), (_rows(later),))
+    if any(job.at < now + timedelta(seconds=LOOK) for job in later if job.at):
         await connection.execute("SELECT pg_notify('tidings_timers', '')")
 
 
@@ -137,8 +142,8 @@ async def _ring_once(connection: AsyncConnection[Any]) -> float:
             "SELECT extract(epoch FROM min(due) - clock_timestamp())::float8 FROM work.timers"
         )
         row = await cursor.fetchone()
-    seconds = row[0] if row and row[0] is not None else 1.0
-    return float(min(max(seconds, 0.005), 1.0))
+    seconds = row[0] if row and row[0] is not None else LOOK
+    return float(min(max(seconds, 0.005), LOOK))
 
 
 def queue(url: str, work: Mapping[str, Work]) -> procrastinate.App:

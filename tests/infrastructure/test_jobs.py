@@ -1,8 +1,13 @@
 """Jobs from events: which of them are worth one."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
 from application.kernel import Job
-from infrastructure import jobs
-from infrastructure.jobs import Reminders
+from infrastructure import database, jobs
+from infrastructure.jobs import Reminders, defer
 
 LISTEN = Job("social.listen", {"tenant": "demo"}, reminder="listen:demo")
 OTHER = Job("social.listen", {"tenant": "acme"}, reminder="listen:acme")
@@ -38,3 +43,15 @@ def test_what_is_kept_in_mind_is_bounded(monkeypatch):
     for n in range(5):
         assert reminders.wanted(Job("x", {}, reminder=str(n)), n)
     assert len(reminders._given) <= 2
+
+
+@pytest.mark.parametrize(("seconds", "notices"), [(0.5, 1), (3600, 0)])
+def test_notice_is_given_of_timers_that_come_before_the_next_look(database_url, seconds, notices):
+    async def heard() -> int:
+        async with await database.connect(database_url, "test") as connection:
+            await connection.execute("LISTEN tidings_timers")
+            at = datetime.now(UTC) + timedelta(seconds=seconds)
+            await defer(connection, [Job("social.publish_post", {}, at=at)])
+            return len([each async for each in connection.notifies(timeout=0.1)])
+
+    assert asyncio.run(heard()) == notices
