@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from api.app import serve
+from api.protocol import Protocol
 from api.work import work
 from domain.identity import Role
 from infrastructure.settings import Settings, load
@@ -75,7 +76,9 @@ def running(
         **environment,
     }
     settings = load(environment, data_dir, database_url, redis_url)
-    config = uvicorn.Config(serve(settings), port=0, log_config=None, access_log=False)
+    config = uvicorn.Config(
+        serve(settings), port=0, http=Protocol, log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     failures: list[BaseException] = []
 

@@ -143,6 +143,7 @@ def _answer(settings: Settings, listener: socket.socket, address: str, announces
 
     from api import app
     from api.logging import configure
+    from api.protocol import Protocol
 
     configure()
     # What is there now stays: the collector need not look at it again and again.
@@ -160,7 +161,7 @@ def _answer(settings: Settings, listener: socket.socket, address: str, announces
     config = uvicorn.Config(
         app.serve(settings),
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         lifespan="on",
         access_log=False,
         log_config=None,
