@@ -116,12 +116,13 @@ class Row:
 
     def _made(self, values: dict[str, Any]) -> dict[str, Any]:
         table = self.table
+        made = {**table.starts, **values}
+        if made.keys() == table.fields.keys():
+            return made
         if not values.keys() <= table.fields.keys():
             raise self._unknown(values)
-        if not table.required <= values.keys():
-            missing = ", ".join(sorted(table.required - values.keys()))
-            raise FoldError(f"{table.name}: a new row needs {missing}")
-        return {**table.starts, **values}
+        missing = ", ".join(sorted(table.required - values.keys()))
+        raise FoldError(f"{table.name}: a new row needs {missing}")
 
     def _unknown(self, values: dict[str, Any], which: str = "") -> FoldError:
         return FoldError(f"{self.table.name}: no columns {which} {sorted(values)}")
