@@ -31,7 +31,7 @@ log = structlog.get_logger()
 POLL = 1.0
 """Seconds after which a follower looks at the log even when nobody woke it."""
 
-PACE = 0.01
+PACE = 0.05
 """Seconds at least between two batches when news comes in a stream: under load one transaction
 then serves many commits, and after a quiet moment nobody waits."""
 

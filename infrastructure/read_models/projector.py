@@ -42,7 +42,7 @@ FENCED = "TR001"
 
 LARGEST, SMALLEST = 2000, 50
 """Events in a batch."""
-PACE = 0.01
+PACE = 0.025
 MANY = 8
 """Seconds at least between two rounds, where the last one had more than so many events: under
 load one transaction then serves many commits, and a single caller never waits for it."""
