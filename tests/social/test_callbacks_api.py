@@ -216,8 +216,12 @@ def test_a_receiver_that_answers_nothing_well_is_given_up_in_the_end(ann, hook, 
     eventually(lambda: got(hook))
     ann.delete(f"{PLATFORMS}/twitter")
     eventually(lambda: endpoints(ann) == [])
-    deliveries = ann.get("/api/v1/webhooks/deliveries").json()["deliveries"]
-    assert {each["status"] for each in deliveries} == {"failed"}
+
+    def statuses() -> set[str]:
+        deliveries = ann.get("/api/v1/webhooks/deliveries").json()["deliveries"]
+        return {each["status"] for each in deliveries}
+
+    eventually(lambda: statuses() == {"failed"})
 
 
 def test_what_an_administrator_changes_stays_until_that_network_is_connected_again(
@@ -230,7 +234,7 @@ def test_what_an_administrator_changes_stays_until_that_network_is_connected_aga
     assert ann.patch(path, json=change).status_code == 200
     connect(ann, "twitter", account_id="@two")
     post(ann, "twitter")
-    eventually(lambda: heard(other_hook) == ["social.post.created"])
+    eventually(lambda: "social.post.created" in heard(other_hook))
     connect(ann, "twitter", hook.url, account_id="@one")
     moved = endpoint(ann, hook.url)
     assert (moved["events"], moved["rate_limit"]) == (change["events"], 50)
