@@ -21,7 +21,7 @@ from standardwebhooks import Webhook
 from api.cli.serving import BACKGROUND_NICE
 from infrastructure.embedded import EmbeddedServers
 from tests.commands import TIDINGS
-from tests.site import eventually
+from tests.site import PLAIN, eventually
 from tests.webhooks.hook import Hook, listening
 
 POSTS = "/api/v1/social/posts"
@@ -79,7 +79,9 @@ def posting(port: int, bearer: str, callers: int = 8) -> Iterator[list[str]]:
         headers = {"Authorization": f"Bearer {bearer}", "Prefer": "respond-async"}
         body = {"content": f"Post of caller {n}", "platforms": ["twitter"]}
         while not stop.is_set():
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", headers=headers, verify=PLAIN
+            ) as client:
                 try:
                     while not stop.is_set():
                         answer = client.post(POSTS, json=body, timeout=15)

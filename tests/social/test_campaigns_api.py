@@ -35,7 +35,7 @@ from projections.social import campaigns
 from tests.infrastructure.read_side import contents
 from tests.kernel import at
 from tests.rooms import append
-from tests.site import eventually, running
+from tests.site import PLAIN, eventually, running
 
 CAMPAIGNS = "/api/v1/social/campaigns"
 POSTS = "/api/v1/social/posts"
@@ -54,7 +54,7 @@ def site(create_database, template, valkey_server, tmp_path_factory):
 
 def until_ready(site):
     """The first start builds every view, which takes its time on a busy machine."""
-    eventually(lambda: httpx.get(f"{site.url}/readyz").is_success, within=30)
+    eventually(lambda: httpx.get(f"{site.url}/readyz", verify=PLAIN).is_success, within=30)
 
 
 def tenant_of(request):

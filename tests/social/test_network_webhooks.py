@@ -25,7 +25,7 @@ from domain.kernel import Unavailable
 from domain.social.mentions import Mention
 from domain.social.networks import Network
 from infrastructure.settings import UnusableSetting, load
-from tests.site import eventually, running
+from tests.site import PLAIN, eventually, running
 from tests.social.fake_networks import (
     APPS,
     CREDENTIALS,
@@ -134,7 +134,9 @@ def deliver(site, name, body, *, secret="app-secret", **headers):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     digest = hmac.digest(secret.encode(), raw, sha256).hex()
     headers = {"X-Hub-Signature-256": f"sha256={digest}", **headers}
-    return httpx.post(f"{site.url}{hook(name)}", content=raw, headers=headers, timeout=15)
+    return httpx.post(
+        f"{site.url}{hook(name)}", content=raw, headers=headers, timeout=15, verify=PLAIN
+    )
 
 
 def say(fakes, name, *, comment=False, **more):
@@ -185,7 +187,7 @@ def test_the_network_makes_sure_of_the_address(told):
         "hub.challenge": "1158201444",
     }
     for name in META:
-        answer = httpx.get(f"{told.url}{hook(name)}", params=asked)
+        answer = httpx.get(f"{told.url}{hook(name)}", params=asked, verify=PLAIN)
         assert (answer.status_code, answer.text) == (200, "1158201444")
         assert answer.headers["content-type"].startswith("text/plain")
 
@@ -209,12 +211,14 @@ def test_whoever_asks_for_something_else_is_refused(told, changed, status):
         "hub.challenge": "1",
         **changed,
     }
-    assert httpx.get(f"{told.url}{hook('facebook')}", params=asked).status_code == status
+    assert (
+        httpx.get(f"{told.url}{hook('facebook')}", params=asked, verify=PLAIN).status_code == status
+    )
 
 
 @pytest.mark.parametrize("name", ["twitter", "linkedin", "nowhere"])
 def test_other_networks_have_no_webhook_here(told, name):
-    assert httpx.get(f"{told.url}{hook(name)}").status_code == 404
+    assert httpx.get(f"{told.url}{hook(name)}", verify=PLAIN).status_code == 404
     assert deliver(told, name, {"object": "page"}).status_code == 404
 
 
@@ -222,7 +226,7 @@ def test_nothing_is_there_where_it_is_not_set_up(site):
     asked = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "1"}
     for name in META:
         for answer in (
-            httpx.get(f"{site.url}{hook(name)}", params=asked),
+            httpx.get(f"{site.url}{hook(name)}", params=asked, verify=PLAIN),
             deliver(site, name, body_of(name, value(name, "1")), secret=""),
         ):
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -302,7 +306,7 @@ def test_only_the_network_itself_is_listened_to(told, tenant):
         deliver(told, "instagram", body, **{"X-Hub-Signature-256": ""}),
         deliver(told, "instagram", body, **{"X-Hub-Signature-256": good.removeprefix("sha256=")}),
         deliver(told, "instagram", body, **{"X-Hub-Signature-256": "sha256=é".encode()}),
-        httpx.post(f"{told.url}{hook('instagram')}", content=body),
+        httpx.post(f"{told.url}{hook('instagram')}", content=body, verify=PLAIN),
         deliver(told, "instagram", b"{", secret="another-secret"),
     ]
     assert {(each.status_code, each.json()["code"]) for each in refused} == {(403, "bad_signature")}
@@ -440,7 +444,7 @@ def test_what_has_been_acknowledged_outlives_the_process(
             body = body_of("instagram", value("instagram", id))
             assert deliver(site, "instagram", body).status_code == 200
             assert waiting(site) == 1
-            answers = [httpx.get(f"{site.url}{hook('facebook')}") for _ in range(61)]
+            answers = [httpx.get(f"{site.url}{hook('facebook')}", verify=PLAIN) for _ in range(61)]
             # Guessing the token is limited by the address.
             assert [each.status_code for each in answers] == [403] * 60 + [429]
         with start() as site:
