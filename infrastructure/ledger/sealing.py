@@ -113,8 +113,8 @@ class Sealer:
 
     async def _continued(self, connection: AsyncConnection[Any], origin: str) -> Growing:
         keys = Keys(origin, [self.signer.public, *self.former])
+        signed = _read(self.kept, keys)  # before the head: another process may be sealing
         head = await proofs.head(connection) or Checkpoint(origin, 0, tree.EMPTY)
-        signed = _read(self.kept, keys)
         if signed and (
             signed.size > head.size or await proofs.root(connection, signed.size) != signed.root
         ):

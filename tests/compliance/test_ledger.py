@@ -3,6 +3,7 @@
 import asyncio
 import random
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -352,6 +353,32 @@ def test_several_sealers_make_one_tree(ledger):
     asyncio.run(together())
     verdict = ledger.verify()
     assert (verdict.valid, verdict.checked, verdict.unsealed) == (True, 240, 0)
+
+
+def test_a_seal_that_is_made_while_another_one_begins_is_no_fault(ledger, monkeypatch):
+    """What has been sealed is looked up in two places, and another process may be in between."""
+    looked = []
+
+    def meanwhile(look):
+        def first_look_then_a_seal(*arguments):
+            found = look(*arguments)
+            looked.append(look)
+            if len(looked) == 1:
+                ledger.log(3)
+                with ThreadPoolExecutor() as elsewhere:
+                    elsewhere.submit(ledger.seal).result()
+            return found
+
+        return first_look_then_a_seal
+
+    async def head(*arguments):
+        return meanwhile(lambda: found)() if (found := await read_head(*arguments)) else None
+
+    read_head = proofs.head
+    monkeypatch.setattr(proofs, "head", head)
+    monkeypatch.setattr(sealing, "_read", meanwhile(sealing._read))
+    assert ledger.seal().size == ledger.verify().checked == 93
+    assert len(looked) > 2
 
 
 def test_events_are_sealed_within_a_second_also_after_the_connection_is_lost(ledger):
