@@ -10,7 +10,7 @@ serve: .venv
 unexport PYTHONDONTWRITEBYTECODE
 
 test: .venv
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv
 	$(BIN)/ruff check .

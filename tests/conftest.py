@@ -30,6 +30,11 @@ ROOM = 4 * 1024**3
 PREFIX = "tidings-tests-"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two more than there are processors: tests wait for what they have begun."""
+    return len(os.sched_getaffinity(0)) + 2
+
+
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
     """Where the servers of this test process have their data; removed at the end."""

@@ -374,13 +374,18 @@ def test_each_tenant_with_the_account_gets_its_own_and_nobody_else_any(told, ten
     assert [len(mentions(told, each)) for each in (tenants[0], tenants[1], tenants[3])] == [1, 1, 0]
 
 
-def test_an_account_that_nobody_has_is_dropped(told, monkeypatch):
+def test_an_account_that_nobody_has_is_dropped(told, tenant, monkeypatch):
+    """And is not taken for another's: somebody else has connected one."""
     monkeypatch.setattr(notices, "JUST_CONNECTED", notices.timedelta(seconds=0.1))
-    events = query(told, "SELECT max(position) FROM log.events")
-    body = body_of("instagram", value("instagram", "5"), account="ig-unknown")
+    connect(told, tenant, "instagram")
+    id = say(told.fakes, "instagram")
+    body = body_of("instagram", value("instagram", id), account="ig-unknown")
     assert deliver(told, "instagram", body).status_code == 200
     settled(told)
-    assert query(told, "SELECT max(position) FROM log.events") == events
+    asked = [f"{each.path} {each.query}" for each in told.fakes["instagram"].asked]
+    assert any("ig-1" in each for each in asked)
+    assert not any("ig-unknown" in each or id in each for each in asked)
+    assert detected(told, "instagram", id, tenant) == 0
 
 
 def test_an_account_that_is_connected_a_moment_later_is_found(
