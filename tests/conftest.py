@@ -6,6 +6,7 @@ second, the database with the number of the test process (0 without pytest-xdist
 and again.
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -29,10 +30,17 @@ ROOM = 4 * 1024**3
 
 PREFIX = "tidings-tests-"
 
+gc.set_threshold(50_000, 20, 20)  # as the service has it; by default a tenth of the time goes there
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Two more than there are processors: tests wait for what they have begun."""
     return len(os.sched_getaffinity(0)) + 2
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: the collector need not look at them again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

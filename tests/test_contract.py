@@ -31,7 +31,7 @@ MORE_VALUES = {("social.posts.create", "status"): {"unconfirmed", "withdrawn"}}
 
 @cache
 def contract() -> dict[str, Any]:
-    return yaml.safe_load(CONTRACT.read_text())
+    return yaml.load(CONTRACT.read_text(), yaml.CSafeLoader)
 
 
 @cache

@@ -4,6 +4,7 @@ Exit status 0: done; 1: refused, or something does not hold; 2: usage. Errors ar
 standard error. Commands import what they need when they run, so that each starts quickly.
 """
 
+import gc
 import sys
 
 import typer
@@ -35,6 +36,7 @@ app.command()(specifications.asyncapi)
 
 def main() -> None:
     """Entry point of the command."""
+    gc.set_threshold(50_000, 20, 20)  # reading in makes what stays: no need to look so often
     try:
         app()
     except SystemExit:

@@ -146,10 +146,7 @@ def _answer(settings: Settings, listener: socket.socket, address: str, announces
     from api.protocol import Protocol
 
     configure()
-    # What is there now stays: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    _keep_what_is_there()
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -178,4 +175,11 @@ def _work(settings: Settings, only: str | None = None) -> None:
     from api.work import work_until_signalled
 
     configure()
+    _keep_what_is_there()
     run(work_until_signalled(settings, only))  # type: ignore[arg-type]
+
+
+def _keep_what_is_there() -> None:
+    """What has been read in stays: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()

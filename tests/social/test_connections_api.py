@@ -120,14 +120,19 @@ def test_secrets_are_nowhere_in_the_clear(site, ann, tenant):
     assert credentials(site, tenant) == []
 
 
-def test_secrets_are_forgotten_even_when_the_request_dies(site, ann, tenant):
+def test_secrets_are_forgotten_even_when_the_request_dies(site, ann, tenant, monkeypatch):
+    forget, deaths = Store.forget, []
+
+    async def die_once(self, tenant, connection_id):
+        if not deaths:
+            deaths.append(connection_id)
+            raise RuntimeError("as if the process had died here")
+        await forget(self, tenant, connection_id)
+
     connect(ann, TWITTER)
-    with psycopg.connect(site.settings.database_url, autocommit=True) as connection:
-        # What the request itself would delete is put back, as if it had died before that.
-        query = "SELECT * FROM work.credentials WHERE tenant = %s"
-        (kept,) = connection.execute(query, [tenant]).fetchall()
-        ann.delete(f"{PLATFORMS}/twitter")
-        connection.execute("INSERT INTO work.credentials VALUES (%s, %s, %s, %s, %s, %s)", kept)
+    monkeypatch.setattr(Store, "forget", die_once)
+    ann.delete(f"{PLATFORMS}/twitter")
+    assert deaths
     eventually(lambda: credentials(site, tenant) == [])
 
 

@@ -37,7 +37,9 @@ from tests.golden import golden
 from tests.kernel import NOW, at, given
 from tests.webhooks.compatibility import SNAPSHOT, breaks, published, stored
 
-CONTRACT = yaml.safe_load((Path(__file__).parents[1] / "contract/engagement.yaml").read_text())
+CONTRACT = yaml.load(
+    (Path(__file__).parents[1] / "contract/engagement.yaml").read_text(), yaml.CSafeLoader
+)
 PAYLOADS = {
     each["name"]: each.get("payload")
     if "proposed_payload" not in each
