@@ -79,7 +79,9 @@ def postgres_server(server_directory: Path) -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    server = EmbeddedPostgres(server_directory / "postgres", durable=False)
+    server = EmbeddedPostgres(
+        server_directory / "postgres", settings={"autovacuum": "off"}, durable=False
+    )
     server.start()
     yield server.url()
     server.stop()

@@ -89,8 +89,7 @@ FROM work.followers f WHERE f.name IN ('policies', 'webhooks')
 
 def settled(site, client):
     """Wait until all that follows from the log, and the receivers, have done what there is."""
-    with psycopg.connect(site.settings.database_url, autocommit=True) as connection:
-        eventually(lambda: connection.execute(FOLLOWED).fetchone() == (True,))
+    eventually(lambda: site.query(FOLLOWED) == [(True,)])
     eventually(lambda: all(e["pending"] + e["positions_to_replay"] == 0 for e in endpoints(client)))
 
 

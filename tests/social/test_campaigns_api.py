@@ -84,10 +84,8 @@ def body(*entries, start=DAY, end=11 * DAY, **changes):
 
 def events(site, tenant, *topics):
     """The events of a tenant (of these topics), in order."""
-    with psycopg.connect(site.settings.database_url) as connection:
-        found = connection.execute(
-            "SELECT topic FROM log.events WHERE tenant = %s ORDER BY position", [tenant]
-        ).fetchall()
+    asked = "SELECT topic FROM log.events WHERE tenant = %s ORDER BY position"
+    found = site.query(asked, tenant)
     return [topic for (topic,) in found if not topics or topic in topics]
 
 

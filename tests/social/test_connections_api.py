@@ -61,19 +61,16 @@ def tenant():
 
 def said(site, tenant):
     """The topics of the tenant's events about connections, in order."""
-    with psycopg.connect(site.settings.database_url) as connection:
-        rows = connection.execute(
-            "SELECT topic FROM log.events WHERE tenant = %s AND topic LIKE 'social.connection.%%'"
-            " ORDER BY position",
-            [tenant],
-        )
-        return [topic.removeprefix("social.connection.") for (topic,) in rows]
+    rows = site.query(
+        "SELECT topic FROM log.events WHERE tenant = %s AND topic LIKE 'social.connection.%%'"
+        " ORDER BY position",
+        tenant,
+    )
+    return [topic.removeprefix("social.connection.") for (topic,) in rows]
 
 
 def credentials(site, tenant):
-    with psycopg.connect(site.settings.database_url) as connection:
-        query = "SELECT network, sealed FROM work.credentials WHERE tenant = %s"
-        return connection.execute(query, [tenant]).fetchall()
+    return site.query("SELECT network, sealed FROM work.credentials WHERE tenant = %s", tenant)
 
 
 def connect(client, body, **headers):

@@ -20,12 +20,6 @@ POSTS = "/api/v1/social/posts"
 PLATFORMS = "/api/v1/social/platforms"
 
 
-def database(site, query, *values):
-    with psycopg.connect(site.settings.database_url, autocommit=True) as connection:
-        cursor = connection.execute(query, values)
-        return cursor.fetchall() if cursor.description else []
-
-
 def publish(ann, *platforms):
     answer = ann.post(POSTS, json={"content": "Our new line is out", "platforms": [*platforms]})
     assert answer.json()["status"] == "published"
@@ -35,9 +29,8 @@ def heard_since(site, ann, tenant, days, *platforms):
     """Post on these networks, as if that had been so many days ago, and hear what people say."""
     publish(ann, *platforms)
     asked = "SELECT count(*) FROM work.listening WHERE tenant = %s AND provider = 'sandbox'"
-    eventually(lambda: database(site, asked, tenant) == [(len(platforms),)])
-    database(
-        site,
+    eventually(lambda: site.query(asked, tenant) == [(len(platforms),)])
+    site.query(
         "UPDATE work.listening SET since = since - %s, due = now(), turn = turn + 1, cursor = NULL"
         " WHERE tenant = %s",
         timedelta(days=days),
@@ -46,7 +39,7 @@ def heard_since(site, ann, tenant, days, *platforms):
     asked = "SELECT count(cursor), sum(cursor::int) FROM work.listening WHERE tenant = %s"
 
     def everything():
-        ((answered, told),) = database(site, asked, tenant)
+        ((answered, told),) = site.query(asked, tenant)
         body = look(ann)
         return answered == len(platforms) and told == body["total_mentions"] and body
 
@@ -84,13 +77,13 @@ def test_who_posts_hears_what_is_said_of_them(site, ann, tenant):
     assert set(leading[0]) == {*first, "followers"}
     assert body["alert_threshold_exceeded"] is True  # more than a hundred
     told = eventually(
-        lambda: database(
-            site, "SELECT count(*), count(DISTINCT position) FROM webhooks.deliveries"
+        lambda: site.query(
+            "SELECT count(*), count(DISTINCT position) FROM webhooks.deliveries"
             " WHERE tenant = %s AND name = 'social.mention.detected'", tenant
         )
     )  # fmt: skip
-    urgent = database(
-        site, "SELECT count(*) FROM read.mentions WHERE tenant = %s AND priority = 'high'", tenant
+    urgent = site.query(
+        "SELECT count(*) FROM read.mentions WHERE tenant = %s AND priority = 'high'", tenant
     )
     assert told[0][0] == told[0][1] == urgent[0][0] > 0
 
@@ -242,9 +235,9 @@ def test_deleting_a_networks_data_takes_its_mentions(site, ann, tenant):
     assert look(ann, platforms="twitter")["total_mentions"] >= left
     for table in ("mentions", "mention_texts", "mention_figures", "mention_hashtags"):
         query = f"SELECT count(*) FROM read.{table} WHERE tenant = %s AND network = 'facebook'"
-        assert database(site, query, tenant) == [(0,)]
+        assert site.query(query, tenant) == [(0,)]
     ended = "SELECT count(*) FROM work.listening WHERE tenant = %s AND network = 'facebook'"
-    eventually(lambda: database(site, ended, tenant) == [(0,)])
+    eventually(lambda: site.query(ended, tenant) == [(0,)])
 
 
 def test_a_person_who_mentioned_the_brand_can_be_erased(site, ann, tenant):
@@ -261,8 +254,8 @@ def test_a_person_who_mentioned_the_brand_can_be_erased(site, ann, tenant):
     assert handle not in ann.get(MENTIONS, params={"limit": 100}).text
     history = f"/api/v1/audit/aggregates/{mine['mention_id'].removeprefix('men_')}/history"
     assert handle not in ann.get(history).text
-    rows = database(
-        site, "SELECT count(*) FROM read.mention_texts WHERE tenant = %s AND text = %s"
+    rows = site.query(
+        "SELECT count(*) FROM read.mention_texts WHERE tenant = %s AND text = %s"
         " AND search @@ plainto_tsquery('simple', %s)", tenant, ERASED, tenant,
     )  # fmt: skip
     assert rows == [(0,)]
@@ -271,7 +264,7 @@ def test_a_person_who_mentioned_the_brand_can_be_erased(site, ann, tenant):
 def test_rebuilt_tables_are_the_live_ones_also_after_an_erasure(site, ann, tenant):
     assert ann.put(KEYWORDS, json={"keywords": [tenant]}).status_code == 200
     heard_since(site, ann, tenant, 6, "twitter")
-    database(site, "DELETE FROM work.listening")
+    site.query("DELETE FROM work.listening")
     handle = look(ann)["mentions"][0]["author_handle"]
     erased = ann.post("/api/v1/audit/erasures", json={"subject": f"twitter:{handle}"})
     assert erased.json()["status"] == "completed"

@@ -93,7 +93,7 @@ def tenant(told):
     know one account each."""
     tenant = f"told-{next(_numbers)}"
     yield tenant
-    for each in query(told, "SELECT DISTINCT tenant FROM read.network_account_holders"):
+    for each in told.query("SELECT DISTINCT tenant FROM read.network_account_holders"):
         for name in META:
             disconnect(told, *each, name)
 
@@ -148,16 +148,11 @@ def say(fakes, name, *, comment=False, **more):
     return f"55{number}_{said.id}" if comment and name == "instagram" else said.id
 
 
-def query(site, sql, *values):
-    with psycopg.connect(site.settings.database_url, autocommit=True) as connection:
-        return connection.execute(sql, values).fetchall()
-
-
 def detected(site, name, id, tenant):
     """How often the mention is in the log."""
     stream = Mention.create_id(Network(name), id, tenant)
     asked = "SELECT count(*) FROM log.events WHERE stream_id = %s AND topic = %s"
-    ((count,),) = query(site, asked, stream, Mention.Detected.TOPIC)
+    ((count,),) = site.query(asked, stream, Mention.Detected.TOPIC)
     return count
 
 
@@ -168,7 +163,7 @@ def waiting(site):
         "SELECT (SELECT count(*) FROM jobs.procrastinate_jobs WHERE task_name = ANY(%s))"
         " + (SELECT count(*) FROM work.timers WHERE name = ANY(%s))"
     )
-    return query(site, asked, names, names)[0][0]
+    return site.query(asked, names, names)[0][0]
 
 
 def settled(site):
@@ -267,7 +262,7 @@ def test_what_a_network_tells_becomes_a_mention(told, tenant, name, comment):
     assert shown["sentiment_score"] > 0
     assert detected(told, name, id, tenant) == 1
     stored = "SELECT convert_from(state, 'UTF8')::json->>'actor' FROM log.events WHERE topic = %s"
-    assert query(told, f"{stored} AND tenant = %s", Mention.Detected.TOPIC, tenant) == [
+    assert told.query(f"{stored} AND tenant = %s", Mention.Detected.TOPIC, tenant) == [
         ("tidings:listener",)
     ]
 
@@ -288,7 +283,7 @@ def test_what_is_told_again_or_found_by_listening_is_the_same_mention(told, tena
     turns = "SELECT turn FROM work.listening WHERE tenant = %s AND due > now() + interval '3 min'"
     with psycopg.connect(told.settings.database_url, autocommit=True) as connection:
         connection.execute(heard, [tenant])
-    eventually(lambda: query(told, turns, tenant))
+    eventually(lambda: told.query(turns, tenant))
     fake.mentioned.clear()
     assert deliver(told, name, body).status_code == 200
     settled(told)
@@ -313,7 +308,7 @@ def test_only_the_network_itself_is_listened_to(told, tenant):
     assert waiting(told) == 0
     assert detected(told, "instagram", id, tenant) == 0
     noted = "SELECT reason, tenant FROM audit.refusals WHERE endpoint = 'social.networks.tell'"
-    rows = eventually(lambda: len(found := query(told, noted)) >= len(refused) and found)
+    rows = eventually(lambda: len(found := told.query(noted)) >= len(refused) and found)
     assert set(rows) == {("bad_signature", None)}
 
 
@@ -399,7 +394,7 @@ def test_an_account_that_is_connected_a_moment_later_is_found(
         id = say(fakes, "instagram")
         assert deliver(site, "instagram", body_of("instagram", value("instagram", id))).is_success
         timers = "SELECT count(*) FROM work.timers WHERE name = 'social.pass_on_notice'"
-        eventually(lambda: query(site, timers) == [(1,)])
+        eventually(lambda: site.query(timers) == [(1,)])
         connect(site, "late", "instagram")
         eventually(lambda: detected(site, "instagram", id, "late") == 1)
 
@@ -531,4 +526,4 @@ def test_a_verify_token_that_is_of_no_use_stops_the_start(tmp_path, setting, say
 
 def _listening_now(site, tenant):
     asked = "SELECT 1 FROM work.listening WHERE tenant = %s AND provider IS NULL"
-    return query(site, asked, tenant)
+    return site.query(asked, tenant)

@@ -4,7 +4,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 
 from tests.site import eventually, running
@@ -15,11 +14,8 @@ PHOTO = {"media_urls": ["https://example.com/photo.jpg"]}
 
 
 def events(site, tenant):
-    with psycopg.connect(site.settings.database_url) as connection:
-        rows = connection.execute(
-            "SELECT topic FROM log.events WHERE tenant = %s ORDER BY position", [tenant]
-        )
-        return [topic for (topic,) in rows]
+    asked = "SELECT topic FROM log.events WHERE tenant = %s ORDER BY position"
+    return [topic for (topic,) in site.query(asked, tenant)]
 
 
 def test_a_post_goes_out_and_everyone_sees_it(site, tenant, ann):
@@ -43,10 +39,7 @@ def test_a_post_goes_out_and_everyone_sees_it(site, tenant, ann):
 
 def test_engagement_grows_and_is_shown(site, ann):
     body = ann.post(POSTS, json={**HELLO, **PHOTO}).json()
-    with psycopg.connect(site.settings.database_url, autocommit=True) as connection:
-        connection.execute(
-            "UPDATE sandbox.posts SET published_at = published_at - interval '9 days'"
-        )
+    site.query("UPDATE sandbox.posts SET published_at = published_at - interval '9 days'")
     detail = eventually(
         lambda: (
             (d := ann.get(f"{POSTS}/{body['post_id']}?include_comments=true").json())["analytics"][

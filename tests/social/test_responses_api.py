@@ -91,19 +91,14 @@ def answer(client, mention_id, **fields):
     return client.post(RESPONSES, json={"mention_id": mention_id, **fields})
 
 
-def rows(site, query, *values):
-    with psycopg.connect(site.settings.database_url, autocommit=True) as connection:
-        return connection.execute(query, values).fetchall()
-
-
 def replies(site):
     ours = "SELECT network_reply_id, replied_at FROM sandbox.replies WHERE tenant = %s"
-    return rows(site, ours, site.tenant)
+    return site.query(ours, site.tenant)
 
 
 def topics(site):
     ours = "SELECT topic FROM log.events WHERE topic ~ 'response' AND tenant = %s"
-    found = rows(site, f"{ours} ORDER BY position", site.tenant)
+    found = site.query(f"{ours} ORDER BY position", site.tenant)
     return [topic.rpartition(".")[2] for (topic,) in found]
 
 
@@ -507,4 +502,4 @@ def test_killed_between_intention_and_outcome_it_is_posted_once(
         assert topics(site) == ["drafted", "posting_started", "posted"]
         assert len(network.posts) == len(network.calls("POST /2/tweets")) == 1
         mention = UUID(given["mention_id"].removeprefix("men_"))
-        assert rows(site, "SELECT count(*) FROM log.events WHERE stream_id = %s", mention) == [(2,)]
+        assert site.query("SELECT count(*) FROM log.events WHERE stream_id = %s", mention) == [(2,)]

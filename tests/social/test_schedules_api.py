@@ -33,10 +33,8 @@ def moments(answer):
 
 
 def count(site, topic, tenant):
-    with psycopg.connect(site.settings.database_url) as connection:
-        (found,) = connection.execute(
-            "SELECT count(*) FROM log.events WHERE topic = %s AND tenant = %s", [topic, tenant]
-        ).fetchone()
+    counted = "SELECT count(*) FROM log.events WHERE topic = %s AND tenant = %s"
+    ((found,),) = site.query(counted, topic, tenant)
     return found
 
 

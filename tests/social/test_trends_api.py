@@ -84,24 +84,14 @@ def happen(site, tenant, *heard, lists=()):
                     await desk.carry_out(TrendDay, stream, note)
 
     asyncio.run(write())
-    with psycopg.connect(site.settings.database_url, autocommit=True) as connection:
-        (head,) = connection.execute("SELECT max(position) FROM log.events").fetchone()
-
-        def caught_up():
-            return connection.execute(
-                "SELECT FROM read.models WHERE name = 'social_trends' AND position >= %s", [head]
-            ).fetchone()
-
-        assert eventually(lambda: caught_up() is not None)
+    ((head,),) = site.query("SELECT max(position) FROM log.events")
+    reached = "SELECT 1 FROM read.models WHERE name = 'social_trends' AND position >= %s"
+    assert eventually(lambda: site.query(reached, head))
 
 
 def events(site, tenant, topic):
-    with psycopg.connect(site.settings.database_url) as connection:
-        return connection.execute(
-            "SELECT convert_from(state, 'UTF8')::jsonb FROM log.events WHERE tenant = %s"
-            " AND topic = %s ORDER BY position",
-            (tenant, topic),
-        ).fetchall()
+    asked = "SELECT convert_from(state, 'UTF8')::jsonb FROM log.events WHERE tenant = %s"
+    return site.query(f"{asked} AND topic = %s ORDER BY position", tenant, topic)
 
 
 def test_a_fresh_installation_has_trends_and_says_where_they_come_from(ann):
