@@ -14,6 +14,10 @@ from procrastinate.schema import SchemaManager
 from psycopg import AsyncConnection, Connection, conninfo
 from psycopg_pool import AsyncConnectionPool
 
+from infrastructure import waiting
+
+waiting.mend()
+
 OLDEST_SERVER = 150000
 """PostgreSQL 15, as `server_version_num` counts."""
 
