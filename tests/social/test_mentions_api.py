@@ -12,7 +12,7 @@ from domain.personal import ERASED
 from infrastructure.read_models.rebuild import rebuild
 from projections.social.mentions import Mentions
 from tests.infrastructure.read_side import contents
-from tests.site import eventually
+from tests.site import PATIENT, eventually
 
 MENTIONS = "/api/v1/social/mentions"
 KEYWORDS = f"{MENTIONS}/keywords"
@@ -21,7 +21,8 @@ PLATFORMS = "/api/v1/social/platforms"
 
 
 def publish(ann, *platforms):
-    answer = ann.post(POSTS, json={"content": "Our new line is out", "platforms": [*platforms]})
+    post = {"content": "Our new line is out", "platforms": [*platforms]}
+    answer = ann.post(POSTS, json=post, headers=PATIENT)
     assert answer.json()["status"] == "published"
 
 

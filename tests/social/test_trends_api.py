@@ -20,7 +20,7 @@ from infrastructure.networks.sandbox_trends import names
 from infrastructure.read_models.rebuild import rebuild
 from projections.social.trends import Trends
 from tests.infrastructure.read_side import contents
-from tests.site import eventually, running
+from tests.site import PATIENT, eventually, running
 from tests.social.trend_world import detected
 
 TRENDS = "/api/v1/social/trends"
@@ -46,7 +46,8 @@ def listed(client, **asked):
 
 
 def publish(ann, text):
-    answer = ann.post(POSTS, json={"content": text, "platforms": ["twitter"]})
+    post = {"content": text, "platforms": ["twitter"]}
+    answer = ann.post(POSTS, json=post, headers=PATIENT)
     assert answer.json()["status"] == "published"
     return answer.json()["post_id"]
 
