@@ -4,7 +4,6 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 import redis
 from pydantic import BaseModel
