@@ -146,8 +146,8 @@ class Projector:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(BEAT):
                         await self._wake.wait()
-                if last > MANY:
-                    await asyncio.sleep(max(0.0, began + PACE - monotonic()))
+            if MANY < last < self.size:
+                await asyncio.sleep(max(0.0, began + PACE - monotonic()))
 
     async def _round(self, connection: AsyncConnection[Any], shares: Shares) -> int:
         """One batch for each group, the foremost first; those behind stop where another is, and
