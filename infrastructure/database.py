@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
 from typing import Any
 
 import psycopg
-from procrastinate.schema import SchemaManager
 from psycopg import AsyncConnection, Connection, conninfo
 from psycopg_pool import AsyncConnectionPool
 
@@ -65,7 +64,7 @@ def _migrate(connection: Connection[Any]) -> None:
     done = {name for (name,) in connection.execute("SELECT name FROM tidings.migrations")}
     for name, statements in _steps():
         if name not in done:
-            connection.execute(statements)
+            connection.execute(statements())
             connection.execute("INSERT INTO tidings.migrations (name) VALUES (%s)", [name])
     unknown = done - {name for name, _ in _steps()}
     if unknown:
@@ -86,16 +85,18 @@ def _make_roles(connection: Connection[Any]) -> None:
             connection.execute(f"GRANT {role} TO CURRENT_USER")
 
 
-def _steps() -> Iterator[tuple[str, bytes]]:
-    yield "000_jobs", _queue_schema()
+def _steps() -> Iterator[tuple[str, Callable[[], bytes]]]:
+    yield "000_jobs", _queue_schema
     folder = files("infrastructure") / "schema"
     for step in sorted(folder.iterdir(), key=lambda each: each.name):
         if step.name.endswith(".sql"):
-            yield step.name, step.read_bytes()
+            yield step.name, step.read_bytes
 
 
 def _queue_schema() -> bytes:
     """procrastinate's own schema, in a schema of ours, independent of any search path."""
+    from procrastinate.schema import SchemaManager  # most commands have no need of it
+
     return f"""
         CREATE SCHEMA jobs;
         SET LOCAL search_path = jobs;
