@@ -92,4 +92,5 @@ async def _in_process(task: Task, report: Callable[[int, int], None]) -> dict[st
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.communicate()  # until it has ended and its pipes are closed
+        process.stdin.close()
+        await process.communicate()  # until it has ended and its other pipes are closed
