@@ -45,7 +45,7 @@ def run() -> dict[str, float]:
         stack.enter_context(_tidings(data_dir, ours))
         database = EmbeddedServers(data_dir).database_url
         stack.enter_context(_plain(database, plain))
-        callers = [{"Authorization": f"Bearer {token}"} for token in _tokens(data_dir)]
+        callers = _callers(data_dir, "caller")
         nobody: list[dict[str, str]] = [{}] * CONNECTIONS
         rounds: dict[str, list[Load]] = {"empty": [], "crud": [], "later": [], "now": []}
         for _ in range(ROUNDS + 1):
@@ -53,8 +53,9 @@ def run() -> dict[str, float]:
             rounds["crud"].append(_load(plain, "/crud", LATER, nobody))
             rounds["later"].append(_load(ours, "/api/v1/social/posts", LATER, callers))
             time.sleep(1)  # let the followers of the log catch up, so that rounds are alike
+        others = _callers(data_dir, "other")
         for _ in range(2):  # last, since the networks are called for a while afterwards
-            rounds["now"].append(_load(ours, "/api/v1/social/posts", NOW, callers))
+            rounds["now"].append(_load(ours, "/api/v1/social/posts", NOW, others))
     for name in rounds:
         del rounds[name][0]  # warming up
     rates = {name: median(load.rate for load in loads) for name, loads in rounds.items()}
@@ -84,13 +85,12 @@ def _load(
     return Load(**json.loads(done.stdout))
 
 
-def _tokens(data_dir: Path) -> list[str]:
-    """One caller for each connection, so that nobody reaches their limit."""
+def _callers(data_dir: Path, name: str) -> list[dict[str, str]]:
+    """What to send for one caller at each connection, so that nobody reaches their limit."""
     tokens = Tokens(secret({}, data_dir, "JWT_SECRET_KEY"))
-    return [
-        tokens.issue(user=f"caller-{n}", role=Role.SUPER_ADMIN, tenant="bench")
-        for n in range(CONNECTIONS)
-    ]
+    users = (f"{name}-{n}" for n in range(CONNECTIONS))
+    issued = (tokens.issue(user=user, role=Role.SUPER_ADMIN, tenant="bench") for user in users)
+    return [{"Authorization": f"Bearer {token}"} for token in issued]
 
 
 @contextmanager

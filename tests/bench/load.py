@@ -26,7 +26,8 @@ class Load:
 
     @property
     def rate(self) -> float:
-        return self.answers / self.seconds
+        """Answers a second, without those that were refused or failed."""
+        return (self.answers - sum(self.failures.values())) / self.seconds
 
     def quantile(self, q: float) -> float:
         ordered = sorted(self.latencies)
