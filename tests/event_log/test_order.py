@@ -172,6 +172,6 @@ def test_old_parts_can_be_moved_while_the_log_is_used(database_url):
 @pytest.mark.slow
 def test_the_drill(database_url, tmp_path):
     """A few seconds of it; `python -m tests.drill` crashes the server too, for as long as asked."""
-    report = drill(database_url, tmp_path, seconds=3, nice=0)
+    report = drill(database_url, tmp_path, seconds=6, nice=0)
     assert report["found"] == []
     assert report["acknowledged"] > 10
