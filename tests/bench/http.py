@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,10 +46,10 @@ def run() -> dict[str, float]:
         stack.enter_context(_tidings(data_dir, ours))
         database = EmbeddedServers(data_dir).database_url
         stack.enter_context(_plain(database, plain))
-        callers = _callers(data_dir, "caller")
         nobody: list[dict[str, str]] = [{}] * CONNECTIONS
         rounds: dict[str, list[Load]] = {"empty": [], "crud": [], "later": [], "now": []}
-        for _ in range(ROUNDS + 1):
+        for each in range(ROUNDS + 1):
+            callers = _callers(data_dir, f"round-{each}")
             rounds["empty"].append(_load(plain, "/empty", LATER, nobody))
             rounds["crud"].append(_load(plain, "/crud", LATER, nobody))
             rounds["later"].append(_load(ours, "/api/v1/social/posts", LATER, callers))
@@ -60,9 +61,9 @@ def run() -> dict[str, float]:
         del rounds[name][0]  # warming up
     rates = {name: median(load.rate for load in loads) for name, loads in rounds.items()}
     for name, loads in rounds.items():
-        failures = {status: n for load in loads for status, n in load.failures.items()}
+        failures = sum((Counter(load.failures) for load in loads), Counter[int]())
         p95 = median(load.quantile(0.95) for load in loads)
-        print(f"{name:>6}: {rates[name]:7.0f}/s  p95 {p95 * 1000:6.1f} ms  {failures or ''}")
+        print(f"{name:>6}: {rates[name]:7.0f}/s  p95 {p95 * 1000:6.1f} ms  {dict(failures) or ''}")
     return {
         "post for later / plain INSERT (wanted 1.5)": rates["later"] / rates["crud"],
         "post for later / no database (wanted 0.6)": rates["later"] / rates["empty"],
