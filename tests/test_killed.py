@@ -87,7 +87,7 @@ def posting(port: int, bearer: str, callers: int = 8) -> Iterator[list[str]]:
                         answer = client.post(POSTS, json=body, timeout=15)
                         if answer.status_code == 200:
                             acknowledged.append(answer.json()["post_id"])
-                        time.sleep(0.1)
+                        time.sleep(0.03)
                 except httpx.TransportError:
                     time.sleep(0.05)
 

@@ -213,7 +213,7 @@ WORDS_BEFORE_A_GAP = [
 @pytest.mark.parametrize("gap", [" ", "\n", "\t \n", "(", " ("], ids=repr)
 def test_a_long_gap_costs_no_more_than_other_text(words, gap):
     text = (words + gap * 5_000)[:5_000]
-    assert min(_timed(text + "x") for _ in range(2)) < 0.1
+    assert min(_timed(text + "x") for _ in range(2)) < 0.02
 
 
 @pytest.mark.parametrize("unit", HOSTILE_UNITS)
@@ -222,9 +222,9 @@ def test_time_stays_linear_on_hostile_text(unit):
         text = (unit * (size // len(unit) + 1))[:size]
         return min(_timed(text) for _ in range(2))
 
-    assert seconds(5_000) < 0.1
+    assert seconds(5_000) < 0.02
     # Sixteen times the text may take sixteen times as long, not two hundred and fifty-six times.
-    assert seconds(64_000) < max(16 * 5 * seconds(4_000), 0.2)
+    assert seconds(64_000) < max(16 * 5 * seconds(4_000), 0.05)
 
 
 def _timed(text: str) -> float:
@@ -240,7 +240,7 @@ def test_the_screens_cost_little_on_a_post():
     started = time.process_time()
     for _ in range(1_000):
         screen_text(text)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 0.1
 
 
 class Form(BaseModel):

@@ -379,8 +379,8 @@ def test_time_stays_linear_on_hostile_text(unit):
         compose(text, ["a"], ["b"])
         return time.process_time() - started
 
-    assert seconds(5_000) < 0.25
-    assert seconds(40_000) < 2
+    assert seconds(5_000) < 0.05
+    assert seconds(40_000) < 0.4
 
 
 def test_what_no_network_takes_for_a_hashtag_is_none():

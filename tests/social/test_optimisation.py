@@ -270,7 +270,7 @@ def test_a_short_post_costs_little():
     started = time.process_time()
     for _ in range(1_000):
         optimise("New luxury collection! #Fashion", X, ["Fashion", "Style"], ["vogue"])
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 0.4
 
 
 @pytest.mark.parametrize(
@@ -298,4 +298,4 @@ def test_hostile_text_costs_no_more_than_long_text(unit):
     for network in Network:
         started = time.process_time()
         optimise(text, network, ["tag"] * 30, ["name"] * 30)
-        assert time.process_time() - started < 2.5
+        assert time.process_time() - started < 0.5

@@ -78,7 +78,7 @@ def test_a_scheduled_post_waits_for_its_hour(site, ann):
         lambda: (d := ann.get(f"{POSTS}/{body['post_id']}").json())["status"] == "published" and d
     )
     published = datetime.fromisoformat(detail["published_at"])
-    assert timedelta(0) <= published - due < timedelta(seconds=10)
+    assert timedelta(0) <= published - due < timedelta(seconds=2)
 
 
 def test_a_scheduled_post_goes_out_after_a_restart(database_url, redis_url, tmp_path):
