@@ -126,7 +126,11 @@ def _parameters(url: str, name: str) -> str:
 async def connect(url: str, name: str) -> AsyncConnection[tuple[Any, ...]]:
     """One autocommit connection as the application's role; `name` shows in pg_stat_activity."""
     connection = await AsyncConnection.connect(_parameters(url, name), autocommit=True)
-    await _configure(connection)
+    try:
+        await _configure(connection)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 

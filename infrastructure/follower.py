@@ -8,7 +8,6 @@ or two. Rebuilding read models never moves a follower.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +20,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from domain.kernel import stored_topics
-from infrastructure import database, metrics
+from infrastructure import database, metrics, notify
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent
+from infrastructure.notify import News, heard
 from infrastructure.personal_data.opening import opened
 
 log = structlog.get_logger()
@@ -72,6 +72,12 @@ class Follower:
 
 async def follow(url: str, follower: Follower) -> None:
     """Work until cancelled; survives lost connections, and waits while another process works."""
+    news = News()
+    async with heard(url, notify.LOG, news.hear):
+        await _stay(url, follower, news)
+
+
+async def _stay(url: str, follower: Follower, news: News) -> None:
     pause = 0.1
     while True:
         try:
@@ -79,11 +85,10 @@ async def follow(url: str, follower: Follower) -> None:
                 # Effects and position are lost together, if at all, and are brought about again.
                 await connection.execute("SET synchronous_commit = off")
                 await _own(connection, follower)
-                await connection.execute("LISTEN tidings_log")  # before the first read
                 while True:
                     began = monotonic()
                     if not await step(connection, follower):
-                        await _wait(connection)
+                        await news.within(POLL)
                         await asyncio.sleep(max(0.0, began + follower.pace - monotonic()))
                     pause = 0.1
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
@@ -129,9 +134,3 @@ async def step(connection: AsyncConnection[Any], follower: Follower) -> bool:
             [upto, follower.name],
         )
         return bool(upto < head)
-
-
-async def _wait(connection: AsyncConnection[Any]) -> None:
-    async with contextlib.aclosing(connection.notifies(timeout=POLL, stop_after=1)) as notices:
-        async for _ in notices:
-            return

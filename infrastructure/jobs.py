@@ -21,9 +21,10 @@ from psycopg import AsyncConnection
 
 from application.kernel import Job, Policy
 from domain.kernel import DomainEvent
-from infrastructure import database, metrics
+from infrastructure import database, metrics, notify
 from infrastructure.event_log.codec import StoredEvent, decoded
 from infrastructure.follower import Follower
+from infrastructure.notify import News, heard
 
 log = structlog.get_logger()
 
@@ -121,17 +122,16 @@ def policies(rules: Mapping[type[DomainEvent], Policy]) -> Follower:
 
 async def ring(url: str) -> None:
     """Move timers into the queue when their hour has come; any number of processes may."""
-    while True:
-        try:
-            async with await database.connect(url, "timers") as connection:
-                await connection.execute("LISTEN tidings_timers")
-                while True:
-                    wait = await _ring_once(connection)
-                    async for _ in connection.notifies(timeout=wait, stop_after=1):
-                        pass
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-            log.warning("timers.interrupted", error=type(error).__name__)
-            await database.rest(1.0)
+    news = News()
+    async with heard(url, notify.TIMERS, news.hear):
+        while True:
+            try:
+                async with await database.connect(url, "timers") as connection:
+                    while True:
+                        await news.within(await _ring_once(connection))
+            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                log.warning("timers.interrupted", error=type(error).__name__)
+                await database.rest(1.0)
 
 
 async def _ring_once(connection: AsyncConnection[Any]) -> float:

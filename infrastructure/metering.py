@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,19 +23,21 @@ def metering() -> Follower:
 
 
 async def _count(connection: AsyncConnection[Any], events: Sequence[StoredEvent]) -> None:
-    created = metrics.social_posts_created
+    posts = Counter[tuple[str, str]]()
     for event in map(decoded, events):
         match event:
             case Post.Drafted(networks=networks):
                 for network in networks:
-                    created.labels(network, "created").inc()
+                    posts[network, "created"] += 1
             case Post.PublishedOn(network=network):
-                created.labels(network, "published").inc()
+                posts[network, "published"] += 1
             case Post.RefusedBy(network=network):
-                created.labels(network, "failed").inc()
+                posts[network, "failed"] += 1
             case Engagement.Grew(network=network, added=added) if added.views > 0:
                 reactions = added.likes + added.shares + added.comments
                 rate = max(0.0, min(reactions / added.views, 1.0))
                 metrics.social_engagement_rate.labels(network).observe(rate)
             case _:
                 pass
+    for labels, number in posts.items():
+        metrics.social_posts_created.labels(*labels).inc(number)

@@ -155,7 +155,7 @@ class TableRows:
 
     def _first(self, key: Key) -> Row:
         exact = _checked(self.table, key)
-        row = self.pending.get(exact)
+        row = None if exact is key else self.pending.get(exact)
         if row is None:
             row = self.pending[exact] = self.rows.kind(self.table, exact)
         return row
@@ -223,7 +223,11 @@ class Rows:
 def _checked(table: Table, key: Key) -> Key:
     """The key as the database will have it. Raises `FoldError` where it is none."""
     if tuple(map(type, key)) == table.exact_key:
-        return key
+        for n in table.texts:
+            if "\0" in key[n]:
+                break
+        else:
+            return key
     if len(key) != len(table.keys):
         raise FoldError(f"{table.name}: the key has {len(table.keys) - 1} columns")
     return tuple(_exact(table, c, v) for c, v in zip(table.keys, key, strict=True))

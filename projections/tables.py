@@ -154,6 +154,9 @@ class Table:
     """The columns of the primary key, the tenant first."""
     exact_key: tuple[Any, ...] | None = field(init=False, repr=False)
     """The types of a key that need no second look; None where values have several forms."""
+    texts: tuple[int, ...] = field(init=False, repr=False)
+    """Where in a key there are texts, the tenant's aside; they must not hold a NUL."""
+    key_names: tuple[str, ...] = field(init=False, repr=False)
     fields: Mapping[str, Column] = field(init=False, repr=False)
     """All other columns that are written, in order."""
     starts: Mapping[str, Any] = field(init=False, repr=False)
@@ -180,10 +183,12 @@ class Table:
             if name not in fields or getattr(fields.get(person), "sql", None) != "uuid":
                 raise TypeError(f"table {self.name}: personal {name!r} needs a person's column")
             erased_form(self.columns[name], f"table {self.name}: {name}")
-        exact = not any(k.kind in (str, datetime) for k in keys[1:])
+        exact = not any(k.kind is datetime for k in keys)
         derived = {
             "keys": keys,
             "exact_key": tuple(k.kind for k in keys) if exact else None,
+            "texts": tuple(n for n, k in enumerate(keys) if n and k.kind is str),
+            "key_names": tuple(k.name for k in keys),
             "fields": fields,
             "starts": {c.name: c.start for c in fields.values() if not c.required},
             "required": frozenset(c.name for c in fields.values() if c.required),

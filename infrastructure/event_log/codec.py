@@ -11,10 +11,9 @@ import dataclasses
 import math
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -31,8 +30,7 @@ class UnreadableEvent(Exception):
     """A stored event that no class of this release can read; names topic, stream and version."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """One row of the log. `position` and `recorded_at` are the log's own."""
 
     position: int

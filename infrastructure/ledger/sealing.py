@@ -19,10 +19,11 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from infrastructure import database, metrics
+from infrastructure import database, metrics, notify
 from infrastructure.ledger import entries, proofs, tree
 from infrastructure.ledger.checkpoints import Checkpoint, Keys, NotTrusted, Signer, parse
 from infrastructure.ledger.tree import Growing
+from infrastructure.notify import News, heard
 from infrastructure.settings import Settings
 
 log = structlog.get_logger()
@@ -58,13 +59,17 @@ class Sealer:
 
     async def run(self) -> None:
         """Work until cancelled; survives lost connections, waits while another process works."""
+        news = News()
+        async with heard(self.url, notify.LOG, news.hear):
+            await self._again_and_again(news)
+
+    async def _again_and_again(self, news: News) -> None:
         pause = 0.1
         while True:
             try:
                 async with await database.connect(self.url, "ledger") as connection:
                     await _own(connection)
-                    await connection.execute("LISTEN tidings_log")  # before the first read
-                    await self._stay(connection)
+                    await self._stay(connection, news)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning("ledger.interrupted", error=type(error).__name__)
             except LedgerBroken as error:
@@ -74,13 +79,12 @@ class Sealer:
             await database.rest(pause)
             pause = min(pause * 2, 5.0)
 
-    async def _stay(self, connection: AsyncConnection[Any]) -> None:
+    async def _stay(self, connection: AsyncConnection[Any], news: News) -> None:
         growing: Growing | None = None
         while True:
             growing = await self.seal(connection, growing)
             sealed = monotonic()
-            async for _ in connection.notifies(timeout=POLL, stop_after=1):
-                pass
+            await news.within(POLL)
             await asyncio.sleep(max(0.0, PACE - (monotonic() - sealed)))
 
     async def seal(

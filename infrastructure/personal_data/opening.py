@@ -7,7 +7,6 @@ batches without such rows, pass as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -115,7 +114,7 @@ def _put_back(
         except Altered as error:
             _left_sealed(error)
         else:
-            rows[n] = replace(rows[n], state=clear)
+            rows[n] = rows[n]._replace(state=clear)
     return rows
 
 

@@ -75,12 +75,14 @@ def alterations(table: Table, rows: Sequence[Row]) -> Iterator[Prepared]:
 
 
 def _key(row: Row) -> dict[str, Any]:
-    return {c.name: value for c, value in zip(row.table.keys, row.key, strict=True)}
+    return dict(zip(row.table.key_names, row.key, strict=True))
 
 
 def complete(row: Row) -> dict[str, Any]:
     """All written columns of a new row."""
-    return {**_key(row), **(row.fresh or {})}
+    whole = dict(zip(row.table.key_names, row.key, strict=True))
+    whole.update(row.fresh or {})
+    return whole
 
 
 def _records(of: Iterable[Column]) -> str:

@@ -21,8 +21,9 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from infrastructure import database
+from infrastructure import database, notify
 from infrastructure.event_log.codec import StoredEvent
+from infrastructure.notify import heard
 from infrastructure.read_models import folding, registry
 from infrastructure.read_models.build import sweep
 from infrastructure.read_models.folding import POISON, Poisoned
@@ -83,7 +84,10 @@ class Projector:
 
     async def run(self) -> None:
         """Work until cancelled; survives lost connections and restarts of the server."""
-        async with asyncio.TaskGroup() as tasks:
+        async with (
+            heard(self.url, notify.LOG, self._hear),
+            asyncio.TaskGroup() as tasks,
+        ):
             tasks.create_task(self._build_outdated(), name="projector-builds")
             tasks.create_task(self._stay(), name="projector")
 
@@ -101,8 +105,8 @@ class Projector:
             await database.rest(pause)
 
     async def _session(self, first: bool) -> None:
-        """One connection that folds and holds the locks, one that listens and gives signs of
-        life. When either is lost both are given up."""
+        """One connection that folds and holds the locks, one that gives signs of life. When
+        either is lost both are given up."""
         async with (
             await registry.connect(self.url, "project") as connection,
             await registry.connect(self.url, "project-control") as control,
@@ -111,7 +115,6 @@ class Projector:
             await sweep(connection)
             shares = Shares(connection, self.releases)
             await shares.arrive(retry_failed=first)
-            await control.execute("LISTEN tidings_log")  # before the first read
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._signs_of_life(control, connection.info.backend_pid))
                 tasks.create_task(self._work(connection, shares))
@@ -119,8 +122,10 @@ class Projector:
     async def _signs_of_life(self, control: AsyncConnection[Any], pid: int) -> None:
         while True:
             await beat(control, pid)
-            async for _ in control.notifies(timeout=BEAT):
-                self._wake.set()
+            await asyncio.sleep(BEAT)
+
+    def _hear(self, _payload: str) -> None:
+        self._wake.set()
 
     async def _work(self, connection: AsyncConnection[Any], shares: Shares) -> None:
         looked, last, folded, replan = -BEAT, 0, 0, FIRST_REPLAN

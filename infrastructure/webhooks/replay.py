@@ -19,9 +19,10 @@ from psycopg.rows import tuple_row
 from application.webhooks.catalogue import BY_TOPIC, matching, wanted
 from application.webhooks.public import Emission
 from domain.kernel import stored_topics
-from infrastructure import database
+from infrastructure import database, notify
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent
+from infrastructure.notify import News, heard
 from infrastructure.personal_data.opening import opened
 from infrastructure.webhooks.fanout import PUT, Batch
 from infrastructure.webhooks.messages import (
@@ -58,17 +59,17 @@ class Replay:
 
 async def replay(url: str) -> None:
     """Work on replays until cancelled."""
-    while True:
-        try:
-            async with await database.connect(url, "webhooks-replay") as connection:
-                await connection.execute("LISTEN tidings_webhooks")
-                while True:
-                    if not await step(connection):
-                        async for _ in connection.notifies(timeout=POLL, stop_after=1):
-                            pass
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-            log.warning("replay.interrupted", error=type(error).__name__)
-            await database.rest(POLL)
+    news = News()
+    async with heard(url, notify.WEBHOOKS, news.hear):
+        while True:
+            try:
+                async with await database.connect(url, "webhooks-replay") as connection:
+                    while True:
+                        if not await step(connection):
+                            await news.within(POLL)
+            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                log.warning("replay.interrupted", error=type(error).__name__)
+                await database.rest(POLL)
 
 
 async def step(connection: AsyncConnection[Any]) -> bool:

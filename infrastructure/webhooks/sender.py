@@ -24,8 +24,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from application.kernel import Log
 from domain.webhooks.endpoints import DisabledBecause
-from infrastructure import database
+from infrastructure import database, notify
 from infrastructure.egress import EgressGuard
+from infrastructure.notify import heard
 from infrastructure.webhooks.attempts import Attempts
 from infrastructure.webhooks.feeding import configurations, due
 from infrastructure.webhooks.lanes import Lane
@@ -95,9 +96,11 @@ class Sender:
     async def run(self) -> None:
         """Work until cancelled."""
         try:
-            async with asyncio.TaskGroup() as group:
+            async with (
+                heard(self.url, notify.WEBHOOKS, self._hear),
+                asyncio.TaskGroup() as group,
+            ):
                 group.create_task(self.recorder.run())
-                group.create_task(_again_and_again(self._listen))
                 group.create_task(_again_and_again(self._round))
         finally:
             await self._stop()
@@ -115,13 +118,6 @@ class Sender:
         with contextlib.suppress(*DATABASE_ERRORS):
             async with self.pool.connection(timeout=1.0) as connection:
                 await self.leases.resign(connection)
-
-    async def _listen(self) -> None:
-        async with await database.connect(self.url, "webhooks-listen") as connection:
-            await connection.execute("LISTEN tidings_webhooks")
-            self._hear("")
-            async for notice in connection.notifies():
-                self._hear(notice.payload)
 
     def _hear(self, payload: str) -> None:
         if payload:

@@ -22,9 +22,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from application.webhooks.catalogue import BY_TOPIC
 from domain.kernel import stored_topics
-from infrastructure import database
+from infrastructure import database, notify
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent, UnreadableEvent, decoded
+from infrastructure.notify import News, heard
 from infrastructure.personal_data.opening import opened
 from infrastructure.webhooks.messages import emissions, render
 
@@ -143,10 +144,14 @@ class Stream:
                 self._following.clear()
 
     async def _follow(self) -> None:
+        news = News()
+        async with heard(self.url, notify.LOG, news.hear):
+            await self._stay(news)
+
+    async def _stay(self, news: News) -> None:
         while True:
             try:
                 async with await database.connect(self.url, "webhooks-stream") as connection:
-                    await connection.execute("LISTEN tidings_log")
                     # "From now on" is fixed once: after a lost connection one goes on where one
                     # was, be it before the first event of the log.
                     if not self._following.is_set():
@@ -154,8 +159,7 @@ class Stream:
                         self._following.set()
                     while True:
                         if not await self._step(connection):
-                            async for _ in connection.notifies(timeout=POLL, stop_after=1):
-                                pass
+                            await news.within(POLL)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning("stream.interrupted", error=type(error).__name__)
                 await database.rest(POLL)

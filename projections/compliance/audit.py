@@ -26,11 +26,8 @@ TRAIL = Table(
         "causation_id": str | None,
     },
     key={"resource": UUID, "position": int},
-    indexes=[
-        ("at DESC", "position DESC"),
-        ("actor", "at DESC", "position DESC"),
-        ("action", "at DESC", "position DESC"),
-    ],
+    # Read backwards, but written forwards: pages that grow at their end stay full.
+    indexes=[("at", "position"), ("actor", "at", "position"), ("action", "at", "position")],
 )
 
 

@@ -29,7 +29,7 @@ POSTS = Table(
         "updated_at": datetime,
     },
     of_stream=Post,
-    indexes=[("status", "scheduled_for"), ("created_at DESC", "id DESC")],
+    indexes=[("status", "scheduled_for"), ("created_at", "id")],
 )
 
 ENGAGEMENT = Table(
@@ -78,19 +78,6 @@ class Posts(ReadModel):
 
     def project(self, event: DomainEvent, rows: Rows) -> None:
         match event:
-            case Engagement.Grew(post_id=post_id, network=network, added=added):
-                rows(ENGAGEMENT)[post_id, network].add(**vars(added))
-            case Engagement.CommentReceived(post_id=post_id, network=network, comment=comment):
-                rows(COMMENTS)[post_id, network, comment.id].put(
-                    author=comment.author,
-                    text=comment.text,
-                    at=comment.at,
-                    sentiment=comment.sentiment,
-                    person=event.persons.get("comment.author"),
-                )
-            case Connection.DataErased(network=network):
-                for table in ("post_engagement", "post_comments"):
-                    rows.execute(ERASE.format(table), {"network": network.value})
             case Post.Drafted():
                 rows(POSTS)[event.originator_id].insert(
                     author=event.actor,
@@ -105,6 +92,19 @@ class Posts(ReadModel):
                     created_at=event.timestamp,
                     updated_at=event.timestamp,
                 )
+            case Engagement.Grew(post_id=post_id, network=network, added=added):
+                rows(ENGAGEMENT)[post_id, network].add(**vars(added))
+            case Engagement.CommentReceived(post_id=post_id, network=network, comment=comment):
+                rows(COMMENTS)[post_id, network, comment.id].put(
+                    author=comment.author,
+                    text=comment.text,
+                    at=comment.at,
+                    sentiment=comment.sentiment,
+                    person=event.persons.get("comment.author"),
+                )
+            case Connection.DataErased(network=network):
+                for table in ("post_engagement", "post_comments"):
+                    rows.execute(ERASE.format(table), {"network": network.value})
             case _:
                 self._changed(event, rows)
 

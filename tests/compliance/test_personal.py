@@ -407,7 +407,7 @@ def test_altered_personal_data_makes_its_event_unreadable_and_no_other(
                 " FROM log.events WHERE version = 1 ORDER BY position"
             )
         ]
-        moved = dataclasses.replace(rows[0], state=rows[1].state)
+        moved = rows[0]._replace(state=rows[1].state)
         bad, good = opened_sync(admin, [moved, rows[1]])
     assert decoded(good).sender == "ann"
     with pytest.raises(UnreadableEvent):
