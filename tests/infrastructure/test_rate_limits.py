@@ -351,7 +351,7 @@ def test_the_accounting(valkey_server: str, with_redis: bool, steps: list[Any], 
             if what == "wait":
                 clock.now += which
             elif what == "give back" and which < len(given):
-                key, allowance = given[which]
+                key, allowance = given.pop(which)  # once per allowance
                 await limiter.give_back(prefix + key, allowance)
                 if allowance in used[key]:
                     used[key].remove(allowance)
