@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from application.kernel import Answer
@@ -16,17 +16,34 @@ PUBLIC: Literal["public"] = "public"
 Roles = Collection[Role] | Literal["public"]
 
 
-def _header(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string"}
+NUMBER = "^[0-9]{1,19}$"
+"""A position or version, as a header holds it."""
+
+
+def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    schema["type"] = "string"
     return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
 COMMAND_HEADERS = (
-    _header("Idempotency-Key", "The first answer to this key is given again for 24 hours."),
-    _header("If-Match", "Refuse with 412 unless this is the present ETag."),
+    _header(
+        "Idempotency-Key",
+        "The first answer to this key is given again for 24 hours.",
+        minLength=1,
+        maxLength=255,
+    ),
+    _header(
+        "If-Match",
+        "Refuse with 412 unless this is the present ETag.",
+        pattern=r'^(\*|(W/)?"[0-9]{1,19}")$',
+    ),
 )
 QUERY_HEADERS = (
-    _header("Event-Position", "Answer only from a view that has reached this position."),
+    _header(
+        "Event-Position",
+        "Answer only from a view that has reached this position.",
+        pattern=NUMBER,
+    ),
 )
 HEADERS_OF: Mapping[str, Sequence[dict[str, Any]]] = {
     "GET": QUERY_HEADERS,
@@ -78,5 +95,6 @@ def answered_model(endpoint: Callable[..., Any]) -> Any:
 
 
 def answered_class(endpoint: Callable[..., Any]) -> type[Response]:
-    plain = inspect.signature(endpoint).return_annotation is PlainTextResponse
-    return PlainTextResponse if plain else JSONResponse
+    annotation = inspect.signature(endpoint).return_annotation
+    told = isinstance(annotation, type) and issubclass(annotation, Response)
+    return annotation if told and annotation.media_type else JSONResponse

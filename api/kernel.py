@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Request, params
@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from api.descriptions import PROBLEMS, PUBLIC, Roles, answered_class, answered_model, described
 from api.errors import answer_to, reason_of
 from api.noting import NOTED, note_origin, note_refusal
-from api.requests import body_of, caller_of, command_of, house, text_header
+from api.requests import body_of, caller_of, command_of, house, number_of, refuse_nul, text_header
 from application.kernel import Answer, Command, Desk, Idempotency
 from domain.identity import Caller, Role
 from domain.kernel import Invalid, NotFound
@@ -53,9 +53,12 @@ class Route(APIRoute):
     id: str
     roles: frozenset[Role]
     limit: Limit
+    methods_of: ClassVar[dict[str, set[str]]] = {}
+    """All methods of a path, each of which has a route of its own."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
+        self.methods_of.setdefault(path, set()).update(self.methods or ())
         extra = self.openapi_extra or {}
         self.public = extra["x-roles"] == [PUBLIC]
         self.id = self.name
@@ -77,9 +80,10 @@ class Route(APIRoute):
         self.query = create_model(f"{endpoint.__name__}_query", **asked) if asked else None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        allowed = self.methods or set()
-        if scope["method"] not in allowed:
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+        if scope["method"] not in (self.methods or ()):
+            raise HTTPException(
+                405, headers={"Allow": ", ".join(sorted(self.methods_of[self.path]))}
+            )
         scope["route"] = self
         request = Request(scope, receive)
         try:
@@ -142,6 +146,7 @@ def _asked(query: type[BaseModel], request: Request) -> dict[str, Any]:
             continue
         is_list = list in (get_origin(each) for each in _variants(field.annotation))
         given[name] = [v for value in values for v in value.split(",")] if is_list else values[-1]
+    refuse_nul(given, "")
     try:
         return dict(query.model_validate(given))
     except ValidationError as error:
@@ -264,10 +269,10 @@ async def _idempotency(request: Request, caller: Caller) -> Idempotency | None:
 def _if_match(header: str | None) -> int | None:
     if header is None or header.strip() == "*":
         return None
-    version = header.strip().removeprefix("W/").strip('"')
-    if not version.isascii() or not version.isdigit():
+    version = number_of(header.strip().removeprefix("W/").strip('"'))
+    if version is None:
         raise Invalid('If-Match is an ETag such as "3".', field="If-Match")
-    return int(version)
+    return version
 
 
 AtDesk = Annotated[Desk, Depends(_desk)]
@@ -294,9 +299,9 @@ class Reader:
 
 async def _reader(request: Request) -> Reader:
     position = text_header(request, b"event-position")
-    if position is not None and not (position.isascii() and position.isdigit()):
+    at_least = None if position is None else number_of(position)
+    if position is not None and at_least is None:
         raise Invalid("Event-Position is a position in the event log.", field="Event-Position")
-    at_least = None if position is None else int(position)
     return Reader(house(request).reads, request.state.caller, at_least)
 
 
@@ -321,15 +326,16 @@ def made(of_request: Callable[[Request], Awaitable[Any]], described: Callable[..
     return Depends(described)
 
 
-def in_path(name: str, read: Callable[[str], Any]) -> Any:
-    """A part of the path as `read` makes it, which raises what it refuses."""
+def in_path(name: str, read: Callable[[str], Any], kind: Any = str) -> Any:
+    """A part of the path as `read` makes it, which raises what it refuses. `kind` is what OpenAPI
+    is told of it."""
 
     async def of_request(request: Request) -> Any:
         return read(request.path_params[name])
 
     def described(**_: str) -> None: ...
 
-    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=str)
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
     described.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
     return made(of_request, described)
 

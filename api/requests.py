@@ -26,6 +26,9 @@ from projections.kernel import ReadModel
 MAX_BODY = 1024 * 1024
 """Bytes of a JSON body."""
 
+GREATEST = 2**63 - 1
+"""Beyond all positions and versions that there can be."""
+
 
 @dataclass
 class House:
@@ -89,6 +92,13 @@ def text_header(request: Request, name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
+def number_of(text: str) -> int | None:
+    """A position or version from its digits; None for what is none, or greater than any."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(GREATEST))):
+        return None
+    return number if (number := int(text)) <= GREATEST else None
+
+
 async def command_of(kind: type[Command], request: Request) -> Command:
     """The body as a command. Refuses other media types (415), what is not JSON (400), and
     what the command does not allow (422), each fault by its field."""
@@ -97,7 +107,7 @@ async def command_of(kind: type[Command], request: Request) -> Command:
         raise HTTPException(415, "Send the body as application/json.")
     body = await body_of(request)
     if b"\\u0000" in body:
-        _refuse_nul(orjson.loads(body), "")
+        refuse_nul(_document(body), "")
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
@@ -109,18 +119,25 @@ async def command_of(kind: type[Command], request: Request) -> Command:
         raise RequestValidationError(faults) from None
 
 
-def _refuse_nul(value: Any, field: str) -> None:
+def _document(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise HTTPException(400, f"The body is not JSON: {error}.") from None
+
+
+def refuse_nul(value: Any, field: str) -> None:
     """PostgreSQL keeps no U+0000 in a text, and no honest text has one."""
     match value:
         case str() if "\0" in value:
             raise Invalid("U+0000 is not allowed.", field=field, code="nul_character")
         case list():
             for n, item in enumerate(value):
-                _refuse_nul(item, f"{field}.{n}".removeprefix("."))
+                refuse_nul(item, f"{field}.{n}".removeprefix("."))
         case dict():
             for name, item in value.items():
-                _refuse_nul(name, field)
-                _refuse_nul(item, f"{field}.{name}".removeprefix("."))
+                refuse_nul(name, field)
+                refuse_nul(item, f"{field}.{name}".removeprefix("."))
         case _:
             pass
 

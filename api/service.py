@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import psycopg
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -73,7 +73,7 @@ async def _database_and_projections(at_home: House) -> dict[str, str]:
     return checks
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics_(request: Request) -> Response:
     """Everything measured, in the text format of Prometheus, of all processes of this host."""
     registry = REGISTRY

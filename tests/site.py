@@ -18,7 +18,7 @@ import uvicorn
 
 from api.app import serve
 from api.protocol import Protocol
-from api.work import work
+from api.work import Kind, work
 from domain.identity import Role
 from infrastructure.settings import Settings, load
 from infrastructure.tokens import Tokens
@@ -101,10 +101,10 @@ def running(
     redis_url: str,
     data_dir: Path,
     *,
-    background: bool = True,
+    background: bool | Kind = True,
     **environment: str,
 ) -> Iterator[Site]:
-    """Serve on a free port until the block is left."""
+    """Serve on a free port until the block is left; `background` may be one kind of work."""
     environment = {
         "JWT_SECRET_KEY": "a secret of the tests that is long enough",
         "ENCRYPTION_KEY": "another secret of the tests, also long",
@@ -118,7 +118,8 @@ def running(
     failures: list[BaseException] = []
 
     async def serve_and_work() -> None:
-        working = asyncio.create_task(work(settings)) if background else None
+        only = None if isinstance(background, bool) else background
+        working = asyncio.create_task(work(settings, only)) if background else None
         await server.serve()
         if working:
             working.cancel()

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 from psycopg import AsyncConnection
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from uuid_utils.compat import uuid7
 
 from api.compliance.models import (
@@ -28,8 +28,9 @@ from api.compliance.models import (
     VerifyResponse,
 )
 from api.kernel import ADMINS, AtReads, Router, in_path
-from api.requests import House, house
+from api.requests import GREATEST, House, house, number_of
 from application.compliance.time_travel import shown
+from application.instants import AnyInstant
 from domain.identity import Role
 from domain.kernel import Invalid, NotFound, utc
 from infrastructure.audit import streams
@@ -40,8 +41,8 @@ from projections.compliance.audit import Filter, Place, trail
 
 router = Router(prefix="/api/v1/audit", tags=["Audit"])
 
-Instant = Annotated[datetime, AfterValidator(utc)]
 PageSize = Annotated[int, Field(ge=1, le=500)]
+Number = Annotated[int, Field(ge=1, le=GREATEST)]
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,9 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _position(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
 AsAuditor = Annotated[Auditor, Depends(_auditor)]
 AggregateId = Annotated[UUID, _in_path("id", _uuid)]
-Position = Annotated[int, _in_path("position", _position)]
+Position = Annotated[int, _in_path("position", number_of)]
 ProjectionName = Annotated[str, _in_path("name", str)]
 
 
@@ -94,8 +91,8 @@ async def read_log(
     actor: str | None = None,
     action: str | None = None,
     resource: str | None = None,
-    from_: Annotated[Instant | None, Query(alias="from")] = None,
-    to: Instant | None = None,
+    from_: Annotated[AnyInstant | None, Query(alias="from")] = None,
+    to: AnyInstant | None = None,
     cursor: str | None = None,
     limit: PageSize = 50,
 ) -> AuditLogResponse:
@@ -137,7 +134,7 @@ def _place(cursor: str | None) -> Place | None:
 async def read_history(
     id: AggregateId,
     auditor: AsAuditor,
-    after: Annotated[int, Field(ge=0)] = 0,
+    after: Annotated[int, Field(ge=0, le=GREATEST)] = 0,
     limit: PageSize = 100,
 ) -> HistoryResponse:
     """Every event of one aggregate, behind version `after`."""
@@ -156,8 +153,8 @@ async def read_history(
 async def read_aggregate(
     id: AggregateId,
     auditor: AsAuditor,
-    version: Annotated[int | None, Field(ge=1)] = None,
-    at: Instant | None = None,
+    version: Number | None = None,
+    at: AnyInstant | None = None,
 ) -> AggregateResponse:
     """The aggregate as it is, or as it was at a version or an instant."""
     if version is not None and at is not None:
@@ -213,7 +210,7 @@ async def read_checkpoint(auditor: AsAuditor) -> CheckpointResponse:
 
 @router.get("/proof/{position}", id="audit.proof", roles=ADMINS, limit="300/hour")
 async def read_proof(
-    position: Position, auditor: AsAuditor, size: Annotated[int | None, Field(ge=1)] = None
+    position: Position, auditor: AsAuditor, size: Number | None = None
 ) -> ProofResponse:
     """The proof that one event is in the ledger: in its last head, or in that of `size`."""
     found = await auditor.house.ledger.inclusion(auditor.tenant, position, size)
@@ -231,8 +228,8 @@ async def read_proof(
 @router.get("/consistency", id="audit.consistency", roles=ADMINS, limit="300/hour")
 async def read_consistency(
     auditor: AsAuditor,
-    earlier: Annotated[int, Field(ge=1)],
-    size: Annotated[int | None, Field(ge=1)] = None,
+    earlier: Number,
+    size: Number | None = None,
 ) -> ConsistencyResponse:
     """The proof that a later head continues an earlier one: nothing before it was changed."""
     head, proof = await auditor.house.ledger.consistency(earlier, size)

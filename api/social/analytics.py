@@ -13,10 +13,10 @@ from pydantic import BaseModel, BeforeValidator
 
 from api.kernel import EVERYONE, AtReads, Reader, Router
 from api.requests import house
+from application.instants import Instant, preceding
 from application.kernel import public_id
 from application.social.best_times import CELLS, BestTime, BestTimes, named
 from application.social.figures import Sums, growth, rate
-from application.social.posts import Instant
 from domain.kernel import Invalid
 from domain.social.networks import Network
 from infrastructure.caching import Cache
@@ -196,8 +196,7 @@ async def read_analytics(
 async def _answer(
     reads: Reader, asked: Asked, since: datetime, until: datetime
 ) -> SocialAnalyticsResponse:
-    before = since - (until - since)
-    query = dashboard(since, until, before, asked.platforms, asked.group_by)
+    query = dashboard(since, until, preceding(since, until), asked.platforms, asked.group_by)
     row = await reads.one(query, "dashboard")
     caller = reads.caller
     times = await best_times(reads.reads, caller.tenant, caller.user, until)

@@ -31,7 +31,7 @@ def _network(text: str) -> Network:
         raise Invalid(f"There is no such network; known are {known}.", field="platform") from None
 
 
-Platform = Annotated[Network, in_path("platform", _network)]
+Platform = Annotated[Network, in_path("platform", _network, Network)]
 
 
 async def _connecting(request: Request) -> Connecting:

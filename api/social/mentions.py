@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr
 
 from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router, path_id
 from api.requests import house
+from application.instants import Instant, preceding
 from application.kernel import Answer, public_id
 from application.social.keywords import (
     MOST_KEYWORDS,
@@ -21,7 +22,6 @@ from application.social.keywords import (
     set_keywords,
 )
 from application.social.mentions import DismissMention
-from application.social.posts import Instant
 from application.social.topics import topics_of
 from domain.kernel import Invalid
 from domain.social.keywords import BrandKeywords
@@ -174,7 +174,7 @@ async def read_mentions(
     query = heard(
         since,
         until,
-        since - (until - since),
+        preceding(since, until),
         list(dict.fromkeys(platforms or Network)),
         [sentiment_filter] if sentiment_filter else list(Tone),
         keywords or (),

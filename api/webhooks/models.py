@@ -22,7 +22,7 @@ class EventType(BaseModel):
     name: str
     description: str
     version: int
-    payload_schema: dict[str, Any] = Field(serialization_alias="schema")
+    payload_schema: dict[str, Any] = Field(alias="schema")
     example: dict[str, Any]
 
     @classmethod
@@ -31,7 +31,7 @@ class EventType(BaseModel):
             name=webhook.name,
             description=webhook.description,
             version=webhook.version,
-            payload_schema=webhook.payload.model_json_schema(mode="serialization"),
+            schema=webhook.payload.model_json_schema(mode="serialization"),
             example=webhook.payload.example().model_dump(mode="json"),
         )
 

@@ -13,8 +13,9 @@ from fastapi import Header, Query, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.descriptions import NUMBER
 from api.kernel import WRITERS, AtReads, Router, made
-from api.requests import text_header
+from api.requests import number_of, text_header
 from api.webhooks.endpoints import AtWebhooks
 from application.webhooks.catalogue import check_patterns, matching
 from domain.kernel import Invalid
@@ -36,7 +37,7 @@ async def _last_event_id(request: Request) -> str | None:
     return text_header(request, b"last-event-id")
 
 
-def _described(last_event_id: Annotated[str | None, Header()] = None) -> None: ...
+def _described(last_event_id: Annotated[str | None, Header(pattern=NUMBER)] = None) -> None: ...
 
 
 LastEventId = Annotated[str | None, made(_last_event_id, _described)]
@@ -47,8 +48,11 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, said: AsyncIterator[Said]) -> None:
-        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+    def __init__(self, said: AsyncIterator[Said], status_code: int = 200) -> None:
+        super().__init__(
+            status_code=status_code,  # a parameter, since OpenAPI is made of the signature
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
         del self.headers["content-length"]
         self.said = said
 
@@ -108,7 +112,7 @@ async def stream(
     at: AtWebhooks,
     events: Annotated[list[str], Query(max_length=100)] = ["*"],  # noqa: B006 - never changed
     last_event_id: LastEventId = None,
-) -> Response:
+) -> EventStream:
     """The messages that endpoints get, as Server-Sent Events whose id is the position in the log.
 
     `Last-Event-ID` resumes behind any position, 0 from the beginning; without it the stream
@@ -125,7 +129,7 @@ async def stream(
 
 
 async def _position(at: AtWebhooks, text: str) -> int:
-    digits = text.isascii() and text.isdigit() and len(text) < 20
-    if not digits or int(text) > await at.head():
+    position = number_of(text)
+    if position is None or position > await at.head():
         raise Invalid("Last-Event-ID is a position in the event log.", field="Last-Event-ID")
-    return int(text)
+    return position

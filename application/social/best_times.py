@@ -25,6 +25,9 @@ HALF_LIFE = timedelta(days=60)
 SHRINKAGE = 5.0
 """Posts that weigh as much as the prior."""
 
+MOST_HALVINGS = 900
+"""148 years; a float ends at 1024."""
+
 LANDMARK = datetime(2020, 1, 1, tzinfo=UTC)
 CELLS = 168
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -67,8 +70,14 @@ def cell_of(instant: datetime) -> int:
 
 def weight(published_at: datetime) -> Decimal:
     """What a post of that instant weighs, relative to one at the landmark."""
-    halvings = (published_at - LANDMARK) / HALF_LIFE
-    return Decimal(f"{2.0**halvings:.12e}")
+    return Decimal(f"{_growth(published_at):.12e}")
+
+
+def _growth(instant: datetime) -> float:
+    """By how much more a post of that instant weighs than one at the landmark. Whatever century
+    somebody asks about, it stays a number to divide by."""
+    halvings = (instant - LANDMARK) / HALF_LIFE
+    return float(2.0 ** max(-MOST_HALVINGS, min(halvings, MOST_HALVINGS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class BestTimes:
 
     def __init__(self, cells: Mapping[Network, Mapping[int, Cell]], now: datetime) -> None:
         self.cells = cells
-        self._now = 2.0 ** ((now - LANDMARK) / HALF_LIFE)
+        self._now = _growth(now)
         self._means = {network: _mean(of.values()) for network, of in cells.items()}
 
     def score(self, network: Network, at: datetime, zone: tzinfo) -> Score:

@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from application.instants import Instant
 from application.kernel import Command, Desk
 from application.screens import ScreenedText, SingleLine
 from application.social.content_plan import (
@@ -31,7 +32,7 @@ from application.social.content_plan import (
     screened,
 )
 from application.social.placement import Occupied
-from application.social.posts import Instant, Networks
+from application.social.posts import Networks
 from application.social.schedules import Surroundings, entered
 from application.social.tracking import TrackedUrl
 from domain.kernel import Aggregate, Invalid, now

@@ -17,10 +17,11 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from application.instants import Instant
 from application.screens import ScreenedText
 from application.social.best_times import BestTimes
 from application.social.placement import Frame, Occupied, Wish, place
-from application.social.posts import Hashtag, Instant, Mention, Networks, WebAddress, write
+from application.social.posts import Hashtag, Mention, Networks, WebAddress, write
 from application.social.tracking import by_network, with_links
 from domain.kernel import Invalid
 from domain.screens import ScreenRefused, screen_text

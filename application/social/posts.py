@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, TypeAdapter
 
+from application.instants import Instant
 from application.kernel import Command
 from application.screens import ScreenedText
 from application.social.optimisation import optimise
-from domain.kernel import now, utc
+from domain.kernel import now
 from domain.social.networks import Network, compose, preflight
 from domain.social.posts import Outcome, Post
 
@@ -23,13 +24,6 @@ def _unique(items: list[str]) -> list[str]:
 def _web_address(text: str) -> str:
     _url.validate_python(text)
     return text
-
-
-def _instant(instant: datetime) -> datetime:
-    """UTC, and far enough from the ends of the calendar to reckon with."""
-    if not 1000 <= instant.year <= 9000:
-        raise ValueError("A year from 1000 to 9000")
-    return utc(instant)
 
 
 def _bare(sign: str) -> AfterValidator:
@@ -50,8 +44,6 @@ Networks = Annotated[
 WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_web_address)]
 Hashtag = Annotated[str, Field(max_length=150), _bare("#")]
 Mention = Annotated[str, Field(max_length=150), _bare("@")]
-Instant = Annotated[datetime, AfterValidator(_instant)]
-"""In UTC; a naive time means UTC."""
 
 
 class CreatePost(Command):

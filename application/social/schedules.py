@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo, available_timezones
 from eventsourcing.persistence import IntegrityError
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
 
+from application.instants import Instant
 from application.kernel import ATTEMPTS, Answer, Command, Desk
 from application.screens import ScreenedText
 from application.social.best_times import BestTimes
 from application.social.placement import Frame, Occupied, Place, Wish, place
-from application.social.posts import CreatePost, Instant
+from application.social.posts import CreatePost
 from domain.kernel import Aggregate, Conflict, Invalid, now
 from domain.social.posts import Post, PostStatus
 from domain.social.schedules import Calendar, Frequency, Schedule, Slot, Strategy, Taken

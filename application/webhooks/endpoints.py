@@ -5,15 +5,16 @@ what is decided only names where they are kept.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from application.instants import AnyInstant
 from application.kernel import Command
 from application.webhooks.catalogue import as_patterns, both, check_patterns, wanted
-from domain.kernel import Invalid, now, utc
+from domain.kernel import Invalid, now
 from domain.webhooks.endpoints import DisabledBecause, EndpointStatus, WebhookEndpoint
 
 OVERLAP = timedelta(hours=24)
@@ -51,7 +52,6 @@ Patterns = Annotated[
 Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Headers = Annotated[dict[str, str], Field(max_length=MOST_HEADERS), AfterValidator(_bounded)]
 RateLimit = Annotated[int, Field(ge=1, le=10_000, description="Messages a second")]
-Instant = Annotated[datetime, AfterValidator(utc)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,8 @@ class ReplayRequest(Command):
     """Send again what happened from `since` on, before `until`; only `events` of those that the
     endpoint gets, or only what has failed."""
 
-    since: Instant
-    until: Instant | None = None
+    since: AnyInstant
+    until: AnyInstant | None = None
     events: Patterns | None = None
     only_failed: bool = False
 

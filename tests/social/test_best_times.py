@@ -124,3 +124,13 @@ def test_a_week_has_168_cells_and_names_people_can_read():
     best = BestTimes({X: cells(*[(THURSDAY_NIGHT, 9.0)] * 30)}, NOW).best(X, NOW, UTC, 200)
     text = next(named(each, "UTC") for each in best if each.score.n)
     assert text.startswith("Thursday 03:00 UTC (30 posts, confidence 0.")
+
+
+@pytest.mark.parametrize("year", [1000, 1800, 2200, 9000])
+def test_any_century_may_be_asked_about(year: int):
+    """Weights double every two months: further on, floats end."""
+    seen = cells(*weekly(THURSDAY_NIGHT, 4, 0.2), *weekly(NOW, 4, 0.1))
+    at = datetime(year, 1, 3, 3, tzinfo=UTC)
+    scores = [each.score for each in BestTimes({X: seen}, at).best(X, at, UTC, CELLS)]
+    assert all(0 <= each.value < 100 and 0 <= each.confidence <= 1 for each in scores)
+    assert sum(each.n for each in scores) == 8
