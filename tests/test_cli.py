@@ -63,6 +63,7 @@ def taken_port():
         (["token", "--role", "admin", "--user", "x", "--tenant", "Not A Slug"], {}, "tenant"),
         (["replay", "--from", "5", "--to", "2"], {}, "--to 2"),
         (["replay", "--at", "yesterday"], {}, "yesterday"),
+        (["replay", "--at", "9999-12-31T23:59:59-10:00"], {}, "9999-12-31T23:59:59-10:00"),
         (["replay", "--stream", "x"], {}, "x"),
         (["state", "nonsense"], {}, "nonsense"),
         (["projections", "rebuild", "nothing"], {}, "nothing"),
@@ -94,7 +95,18 @@ def test_an_unusable_directory_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["token", "--role", "king", "--user", "x"], ["work", "--only", "nothing"], ["x"]]
+    "arguments",
+    [
+        ["token", "--role", "king", "--user", "x"],
+        ["work", "--only", "nothing"],
+        ["x"],
+        ["replay", "--from", 2**63],
+        ["replay", "--to", 2**63],
+        ["state", "post_0195d3a2c4e87b6e9a1f0c5d2b7e4f60", "--version", 2**63],
+        ["erase", os.fsdecode(b"twitter:\xff")],
+    ],
 )
 def test_wrong_usage_is_status_2(tmp_path, arguments):
-    assert tidings("--data-dir", tmp_path, *arguments).returncode == 2
+    done = tidings("--data-dir", tmp_path, *arguments)
+    assert done.returncode == 2
+    assert done.stderr and "Traceback" not in done.stderr

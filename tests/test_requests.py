@@ -4,6 +4,7 @@ and what a header or a number may be.
 No webhook is sent meanwhile: the addresses are made up as well.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,6 +128,8 @@ def test_numbers_greater_than_any_are_refused_by_name(ada: httpx.Client, number:
     told = {name: (each.status_code, fields(each)) for name, each in refused.items()}
     assert told == {name: (422, [name]) for name in refused}
     assert ada.get(f"/api/v1/audit/proof/{number}").status_code == 404
+    place = urlsafe_b64encode(f"2030-01-01T00:00:00+00:00|0|{number}".encode()).decode()
+    assert fields(ada.get("/api/v1/audit/log", params={"cursor": place})) == ["cursor"]
 
 
 @pytest.mark.parametrize("number", [0, 1.5, "0", "20300101", "1893456000000", "-1"])

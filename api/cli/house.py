@@ -26,6 +26,9 @@ DataDir = Annotated[
     ),
 ]
 
+GREATEST = 2**63 - 1
+"""Beyond all positions and versions that there can be."""
+
 OPERATOR = "tidings:operator"
 """The actor of what is done from the command line."""
 
@@ -125,7 +128,7 @@ def instant(text: str) -> datetime:
 
     try:
         return utc(datetime.fromisoformat(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Refused(f"{text} is not an instant such as 2026-01-31T12:00:00Z.") from None
 
 

@@ -7,7 +7,17 @@ from uuid import UUID, uuid4
 import orjson
 import typer
 
-from api.cli.house import OPERATOR, DataDir, Refused, at_home, instant, run, say, take_data_dir
+from api.cli.house import (
+    GREATEST,
+    OPERATOR,
+    DataDir,
+    Refused,
+    at_home,
+    instant,
+    run,
+    say,
+    take_data_dir,
+)
 from infrastructure.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,8 +36,8 @@ class Format(StrEnum):
 
 
 def replay(
-    from_: Annotated[int, typer.Option("--from", min=1, help="First position.")] = 1,
-    to: Annotated[int | None, typer.Option(min=1, help="Last position.")] = None,
+    from_: Annotated[int, typer.Option("--from", min=1, max=GREATEST, help="First position.")] = 1,
+    to: Annotated[int | None, typer.Option(min=1, max=GREATEST, help="Last position.")] = None,
     at: Annotated[str | None, typer.Option(help="Only what was recorded until then.")] = None,
     stream: Annotated[str | None, typer.Option(help="Only this stream.")] = None,
     topic: Annotated[str | None, typer.Option(help="Only topics that begin so.")] = None,
@@ -136,7 +146,9 @@ def _as_json(event: "StoredEvent") -> str:
 
 def state(
     stream: Annotated[str, typer.Argument(help="The stream's id, with or without its prefix.")],
-    version: Annotated[int | None, typer.Option(min=1, help="As it was at this version.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, max=GREATEST, help="As it was at this version.")
+    ] = None,
     at: Annotated[str | None, typer.Option(help="As it was at this instant.")] = None,
     data_dir: DataDir = None,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -123,11 +123,12 @@ def _cursor(row: dict[str, Any]) -> str:
 def _place(cursor: str | None) -> Place | None:
     if cursor is None:
         return None
-    try:
-        at, source, number = urlsafe_b64decode(cursor).decode().split("|")
-        return Place(utc(datetime.fromisoformat(at)), int(source), int(number))
-    except (ValueError, OverflowError):
-        raise Invalid("It is not a cursor of this list.", field="cursor") from None
+    with suppress(ValueError, OverflowError):
+        at, *numbers = urlsafe_b64decode(cursor).decode().split("|")
+        source, number = map(number_of, numbers)
+        if source is not None and number is not None:
+            return Place(utc(datetime.fromisoformat(at)), source, number)
+    raise Invalid("It is not a cursor of this list.", field="cursor")
 
 
 @router.get("/aggregates/{id}/history", id="audit.history", roles=ADMINS, limit="300/hour")
