@@ -18,7 +18,8 @@ from application.social.keywords import ChooseBrandKeywords, SetBrandKeywords
 from application.social.mentions import DetectMention, DismissMention, says
 from application.social.networks import Overheard, Watch
 from application.social.policies import POLICIES
-from application.social.webhooks import EMISSIONS, MentionDetected
+from application.social.webhooks import EMISSIONS
+from application.social.webhooks.mentions import MentionDetected
 from domain.kernel import Conflict
 from domain.personal import personal_fields
 from domain.social.connections import Connection, DisconnectedBecause, Link
