@@ -27,6 +27,7 @@ import orjson
 import structlog
 
 from infrastructure.egress import EgressGuard, EgressRefused
+from infrastructure.gateway_lanes import GatewayLimits, Lane
 from infrastructure.gateway_outcomes import (
     Cause,
     GatewayError,
@@ -67,26 +68,6 @@ class GatewayResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayLimits:
-    """Times in seconds. `longest_wait` bounds the pause between two attempts: an answer whose
-    `Retry-After` asks for more is handed to the caller. `idle_connections` stays small because the
-    pool's work for each request grows with its square."""
-
-    timeout: float = 15.0
-    connect_timeout: float = 5.0
-    attempts: int = 3
-    first_wait: float = 0.25
-    longest_wait: float = 10.0
-    redirects: int = 5
-    per_lane: int = 16
-    connections: int = 500
-    idle_connections: int = 20
-    idle_seconds: float = 30.0
-    failures_to_open: int = 5
-    open_seconds: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
 class _Call:
     """What is sent, and how long one attempt at it may take."""
 
@@ -100,40 +81,6 @@ class _Call:
 
     def __str__(self) -> str:
         return f"{self.method} {redacted(self.url)}"
-
-
-class _Lane:
-    """The gate to one service: so many calls at once, none while its circuit is open.
-
-    After `failures_to_open` failures in a row the circuit opens. Every `open_seconds` it then lets
-    one call through as a probe, until one succeeds.
-    """
-
-    def __init__(self, limits: GatewayLimits) -> None:
-        self.slots = asyncio.Semaphore(limits.per_lane)
-        self.users = 0
-        self.failures = 0
-        self._limits = limits
-        self._open_until = 0.0
-
-    def admits(self, now: float) -> bool:
-        """Whether a call may go now; asked once for each call."""
-        if self.failures < self._limits.failures_to_open:
-            return True
-        if now < self._open_until:
-            return False
-        # The pause begins anew, so that a probe which hangs or is cancelled stays the only one.
-        self._open_until = now + self._limits.open_seconds
-        return True
-
-    def failed(self, now: float) -> None:
-        """Notes a call for whose end the service is to blame."""
-        self.failures += 1
-        self._open_until = now + self._limits.open_seconds
-
-    def succeeded(self) -> None:
-        """Notes an answer."""
-        self.failures = 0
 
 
 class GatewayClient:
@@ -156,7 +103,7 @@ class GatewayClient:
     ) -> None:
         self._guard, self._limits = guard, limits
         self._clock, self._sleep, self._now, self._chance = clock, sleep, now, chance
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._transport = GuardedTransport(
             guard,
             limits=httpx.Limits(
@@ -298,14 +245,14 @@ class GatewayClient:
             if lane.users == lane.failures == 0:
                 self._lanes.pop(key, None)
 
-    def _lane(self, key: str) -> _Lane:
+    def _lane(self, key: str) -> Lane:
         if key not in self._lanes:
             if len(self._lanes) >= _MAX_LANES:
                 self._lanes = {k: lane for k, lane in self._lanes.items() if lane.users}
-            self._lanes[key] = _Lane(self._limits)
+            self._lanes[key] = Lane(self._limits)
         return self._lanes[key]
 
-    async def _admitted(self, call: _Call, url: httpx.URL, lane: _Lane) -> GatewayResponse:
+    async def _admitted(self, call: _Call, url: httpx.URL, lane: Lane) -> GatewayResponse:
         began = self._clock()
         if not lane.admits(began):
             reason = "The service failed repeatedly and is left alone for a while."

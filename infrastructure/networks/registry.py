@@ -42,8 +42,9 @@ from infrastructure.addresses import parse_networks
 from infrastructure.admission import admit
 from infrastructure.egress import EgressGuard
 from infrastructure.event_log.log import EventLog
+from infrastructure.gateway_lanes import GatewayLimits
 from infrastructure.gateway_outcomes import GatewayError
-from infrastructure.gateways import GatewayClient, GatewayLimits
+from infrastructure.gateways import GatewayClient
 from infrastructure.networks.account import CERTAIN_AFTER, ConnectedAccount, UnusableAccount
 from infrastructure.networks.api import Api
 from infrastructure.networks.facebook import Facebook

@@ -17,8 +17,9 @@ from structlog.testing import capture_logs
 
 from infrastructure.addresses import parse_networks
 from infrastructure.egress import EgressGuard
+from infrastructure.gateway_lanes import GatewayLimits
 from infrastructure.gateway_outcomes import Cause, GatewayOutcomeUnknown, GatewayUnreachable
-from infrastructure.gateways import GatewayClient, GatewayLimits
+from infrastructure.gateways import GatewayClient
 from infrastructure.http_fields import check_headers, parse_retry_after, redacted
 from tests.infrastructure.test_egress import certificate, never_accepting, running
 

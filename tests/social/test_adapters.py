@@ -21,7 +21,7 @@ from application.social.connections import ConnectPlatform, NoteRefreshed
 from application.social.networks import OutcomeUnknown, Publication, RefusedByNetwork
 from domain.social.connections import Connection, ConnectionStatus
 from domain.social.networks import Network
-from infrastructure.gateways import GatewayLimits
+from infrastructure.gateway_lanes import GatewayLimits
 from infrastructure.networks.linkedin import little_text, plain_text
 from infrastructure.networks.oauth1 import Signer
 from infrastructure.networks.registry import networks

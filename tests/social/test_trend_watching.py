@@ -17,7 +17,8 @@ from application.social.trends import Measured
 from domain.social.networks import Network
 from domain.social.trends import WORLD, Rising, TrendDay, TrendKind, TrendWatch
 from infrastructure.egress import EgressGuard
-from infrastructure.gateways import GatewayClient, GatewayLimits
+from infrastructure.gateway_lanes import GatewayLimits
+from infrastructure.gateways import GatewayClient
 from infrastructure.networks.apps import App
 from infrastructure.networks.line import Line, NetworkSaysNo, NetworkUnclear
 from infrastructure.networks.pinterest import Pinterest
