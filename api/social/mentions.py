@@ -27,7 +27,8 @@ from domain.kernel import Invalid
 from domain.social.keywords import BrandKeywords
 from domain.social.mentions import Mention, Priority, Tone
 from domain.social.networks import Network
-from projections.social.mentions import TRENDING, brand_keywords, heard
+from projections.social.mention_report import TRENDING, heard
+from projections.social.mentions import brand_keywords
 
 router = Router(prefix="/api/v1/social/mentions", tags=["Social mentions"])
 

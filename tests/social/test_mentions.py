@@ -39,7 +39,8 @@ from infrastructure.read_models import folding, registry
 from infrastructure.read_models.flush import prepared
 from infrastructure.settings import UnusableSetting, load
 from projections.kernel import Rows
-from projections.social.mentions import Mentions, heard
+from projections.social.mention_report import heard
+from projections.social.mentions import Mentions
 from tests.kernel import NOW, at, given, said, when
 from tests.kernel import heard as decided
 
