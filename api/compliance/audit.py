@@ -27,7 +27,8 @@ from api.compliance.models import (
     RebuildResponse,
     VerifyResponse,
 )
-from api.kernel import ADMINS, AtReads, Router, in_path
+from api.kernel import ADMINS, AtReads, Router
+from api.paths import in_path
 from api.requests import GREATEST, House, house, number_of
 from application.compliance.time_travel import shown
 from application.instants import AnyInstant

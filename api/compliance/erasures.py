@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 
-from api.kernel import ADMINS, Router, path_id
+from api.kernel import ADMINS, Router
+from api.paths import path_id
 from api.requests import house
 from application.kernel import Command, public_id
 from infrastructure.personal_data.erasure import Eraser, eraser_of

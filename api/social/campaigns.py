@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from api.kernel import ADMINS, EVERYONE, AtDesk, AtReads, Reader, Router, path_id
+from api.kernel import ADMINS, EVERYONE, AtDesk, AtReads, Reader, Router
+from api.paths import path_id
 from api.requests import house
 from api.social.campaign_models import CampaignDetail
 from application.kernel import Answer, public_id

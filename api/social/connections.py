@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from api.kernel import ADMINS, AtDesk, AtReads, Router, in_path
+from api.kernel import ADMINS, AtDesk, AtReads, Router
+from api.paths import in_path
 from api.requests import house
 from application.kernel import Answer, public_id
 from application.social.accounts import Identity, NotAccepted, NotAnswered

@@ -11,7 +11,8 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr
 
-from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router, path_id
+from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router
+from api.paths import path_id
 from api.requests import house
 from application.instants import Instant, preceding
 from application.kernel import Answer, public_id

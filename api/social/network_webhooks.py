@@ -16,7 +16,8 @@ from fastapi.responses import PlainTextResponse
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api.descriptions import PUBLIC
-from api.kernel import Router, made
+from api.kernel import Router
+from api.paths import made
 from api.requests import body_of, header, house
 from application.social.notices import Notice
 from domain.kernel import Forbidden, Invalid, NotFound, Unavailable

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, PrivateAttr
 
-from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router, path_id
+from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router
+from api.paths import path_id
 from api.waiting import WithPatience
 from application.kernel import Answer, public_id
 from application.social.posts import CreatePost, RetryPost, SchedulePost, WithdrawPost

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router, in_path
+from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Router
+from api.paths import in_path
 from application.kernel import Answer
 from application.social.response_templates import (
     BUILT_IN,

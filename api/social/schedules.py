@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, PrivateAttr
 
-from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Reader, Router, path_id
+from api.kernel import EVERYONE, WRITERS, AtDesk, AtReads, Reader, Router
+from api.paths import path_id
 from api.social.posts import shown
 from application.kernel import Answer, Desk, public_id
 from application.social.insights import insights

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import Query
 
-from api.kernel import ADMINS, WRITERS, AtDesk, AtReads, Router, inner_id, path_id
+from api.kernel import ADMINS, WRITERS, AtDesk, AtReads, Router
+from api.paths import inner_id, path_id
 from api.webhooks.endpoints import AtWebhooks
 from api.webhooks.models import (
     Accepted,

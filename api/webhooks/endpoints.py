@@ -8,7 +8,8 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Request
 
-from api.kernel import ADMINS, WRITERS, AtDesk, AtReads, Router, path_id
+from api.kernel import ADMINS, WRITERS, AtDesk, AtReads, Router
+from api.paths import path_id
 from api.requests import house
 from api.webhooks.models import (
     Accepted,

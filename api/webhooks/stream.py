@@ -14,7 +14,8 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.descriptions import NUMBER
-from api.kernel import WRITERS, AtReads, Router, made
+from api.kernel import WRITERS, AtReads, Router
+from api.paths import made
 from api.requests import number_of, text_header
 from api.webhooks.endpoints import AtWebhooks
 from application.webhooks.catalogue import check_patterns, matching
