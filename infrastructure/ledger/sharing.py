@@ -7,12 +7,16 @@ import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
+from threading import Timer
 
 import msgspec
 
 from infrastructure import programs
 from infrastructure.ledger import pieces
 from infrastructure.ledger.pieces import Piece, Share
+
+SILENCE = 300.0
+"""Seconds without a piece, after which a process is taken to hang. One takes a quarter of a second."""
 
 
 class Unfinished(RuntimeError):
@@ -61,7 +65,14 @@ def _process(share: Share) -> Iterator[Iterator[Piece]]:
 
 
 def _told(process: subprocess.Popen[bytes]) -> Iterator[Piece]:
-    for line in process.stdout or ():
-        if line.endswith(b"\n"):  # one that was killed may leave half a line
-            yield msgspec.json.decode(line, type=Piece)
-    raise Unfinished("a process of the verification ended before its share was done")
+    assert process.stdout
+    while True:
+        hangs = Timer(SILENCE, process.kill)
+        hangs.start()
+        try:
+            line = process.stdout.readline()
+        finally:
+            hangs.cancel()
+        if not line.endswith(b"\n"):  # one that was killed may leave half a line
+            raise Unfinished("a process of the verification ended before its share was done")
+        yield msgspec.json.decode(line, type=Piece)

@@ -94,6 +94,16 @@ def test_a_process_that_is_killed_leaves_no_verdict(long, started):
     assert [each.returncode for each in started] == [-signal.SIGKILL] * 2
 
 
+def test_a_process_that_hangs_leaves_no_verdict(long, started, monkeypatch):
+    monkeypatch.setattr(sharing, "SILENCE", 0.5)
+    pieces = in_turn(Share(long.url, 30_000, [], 1), 3)
+    next(pieces), next(pieces)
+    os.kill(started[1].pid, signal.SIGSTOP)
+    with pytest.raises(Unfinished):
+        list(pieces)
+    assert [each.returncode for each in started] == [-signal.SIGKILL] * 2
+
+
 def test_a_process_that_cannot_start_leaves_no_verdict(long, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unfinished):
