@@ -8,6 +8,7 @@ import pytest
 from infrastructure.egress import EgressGuard
 from infrastructure.gateway_outcomes import Cause, GatewayUnreachable
 from infrastructure.gateways import GatewayClient
+from tests.infrastructure.egress_rooms import certificate, never_accepting, running
 from tests.infrastructure.gateway_service import (
     OK,
     Service,
@@ -18,7 +19,6 @@ from tests.infrastructure.gateway_service import (
     status,
     url,
 )
-from tests.infrastructure.test_egress import certificate, never_accepting, running
 
 
 @pytest.mark.parametrize("code", [200, 204, 302, 400, 404, 409, 410, 429, 500, 502, 503, 504, 599])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from infrastructure.gateway_outcomes import Cause, GatewayUnreachable
+from tests.infrastructure.egress_rooms import running
 from tests.infrastructure.gateway_service import (
     OK,
     Service,
@@ -16,7 +17,6 @@ from tests.infrastructure.gateway_service import (
     status,
     url,
 )
-from tests.infrastructure.test_egress import running
 
 
 def test_one_service_gets_so_many_requests_at_once_and_another_is_not_delayed() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from infrastructure.gateway_outcomes import Cause, GatewayOutcomeUnknown, GatewayUnreachable
 from infrastructure.http_fields import parse_retry_after
+from tests.infrastructure.egress_rooms import certificate, running
 from tests.infrastructure.gateway_service import (
     NOW,
     OK,
@@ -20,7 +21,6 @@ from tests.infrastructure.gateway_service import (
     status,
     url,
 )
-from tests.infrastructure.test_egress import certificate, running
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from infrastructure.gateway_outcomes import Cause, GatewayOutcomeUnknown
 from infrastructure.http_fields import check_headers, redacted
+from tests.infrastructure.egress_rooms import running
 from tests.infrastructure.gateway_service import (
     OK,
     Service,
@@ -20,7 +21,6 @@ from tests.infrastructure.gateway_service import (
     status,
     url,
 )
-from tests.infrastructure.test_egress import running
 
 
 @pytest.mark.parametrize(
