@@ -21,6 +21,9 @@ from tests.site import PLAIN, Site, running
 HEADERS = {"Idempotency-Key", "If-Match", "Event-Position", "last-event-id"}
 """Made up, they mean waiting for a position that never comes; they have tests of their own."""
 
+NOT_NOW = 503
+"""A view that is behind, on a machine that is busy with all the tests; described as well."""
+
 CHECKS = [
     checks.status_code_conformance,
     checks.content_type_conformance,
@@ -104,7 +107,7 @@ def test_whatever_is_asked_is_answered_as_described(
     def ask(case: schemathesis.Case) -> None:
         headers = {"Authorization": ada.headers["Authorization"], "Prefer": "wait=0"}
         answer = case.call(base_url=site.url, headers=headers, timeout=30)
-        assert answer.status_code < 500, answer.text
+        assert answer.status_code < 500 or answer.status_code == NOT_NOW, answer.text
         case.validate_response(answer, checks=CHECKS)
 
     ask()

@@ -16,7 +16,7 @@ from infrastructure.ledger import pieces
 from infrastructure.ledger.pieces import Piece, Share
 
 SILENCE = 300.0
-"""Seconds without a piece, after which a process is taken to hang. One takes a quarter of a second."""
+"""Seconds without a piece, which takes a quarter of one: then a process is taken to hang."""
 
 
 class Unfinished(RuntimeError):
