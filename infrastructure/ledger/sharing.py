@@ -3,11 +3,12 @@ pieces, and this process takes its share of them beside the others."""
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
-from threading import Timer
 
 import msgspec
 
@@ -18,9 +19,12 @@ from infrastructure.ledger.pieces import Piece, Share
 SILENCE = 300.0
 """Seconds without a piece, which takes a quarter of one: then a process is taken to hang."""
 
+CHUNK = 65_536
+"""Bytes read at once."""
+
 
 class Unfinished(RuntimeError):
-    """A process of the verification ended before its share was done: nothing is known."""
+    """A process of the verification did not do its share: nothing is known."""
 
 
 def in_turn(whole: Share, processes: int) -> Generator[Piece, None, None]:
@@ -66,13 +70,17 @@ def _process(share: Share) -> Iterator[Iterator[Piece]]:
 
 def _told(process: subprocess.Popen[bytes]) -> Iterator[Piece]:
     assert process.stdout
+    pipe, said = process.stdout.fileno(), b""
+    news = select.poll()
+    news.register(pipe, select.POLLIN)
     while True:
-        hangs = Timer(SILENCE, process.kill)
-        hangs.start()
-        try:
-            line = process.stdout.readline()
-        finally:
-            hangs.cancel()
-        if not line.endswith(b"\n"):  # one that was killed may leave half a line
+        line, whole, rest = said.partition(b"\n")
+        if whole:
+            said = rest
+            yield msgspec.json.decode(line, type=Piece)
+            continue
+        if not news.poll(SILENCE * 1000):
+            raise Unfinished(f"a process of the verification has said nothing for {SILENCE:.0f} s")
+        if not (more := os.read(pipe, CHUNK)):  # one that was killed may leave half a line
             raise Unfinished("a process of the verification ended before its share was done")
-        yield msgspec.json.decode(line, type=Piece)
+        said += more
