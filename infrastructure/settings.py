@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -54,18 +54,44 @@ def data_dir_of(environment: Mapping[str, str], given: Path | None = None) -> Pa
 
 
 def own_servers(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """DATABASE_URL and REDIS_URL, checked for form; None means the embedded server."""
+    """DATABASE_URL and REDIS_URL; None means the embedded server. They and DATABASE_READ_URL are
+    checked for form: raises `UnusableSetting`."""
     database = environment.get("DATABASE_URL") or None
     redis = environment.get("REDIS_URL") or None
-    _check_scheme("DATABASE_URL", database, {"postgresql", "postgres"})
-    _check_scheme("REDIS_URL", redis, {"redis", "rediss", "unix"})
+    read = environment.get("DATABASE_READ_URL") or None
+    for name, url in (("DATABASE_URL", database), ("DATABASE_READ_URL", read)):
+        _check_url(name, url, {"postgresql", "postgres"}, _parse_postgres)
+    _check_url("REDIS_URL", redis, {"redis", "rediss", "unix"}, _parse_redis)
     return database, redis
 
 
-def _check_scheme(name: str, url: str | None, schemes: set[str]) -> None:
-    if url is not None and urlsplit(url).scheme not in schemes:
-        wanted = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
-        raise UnusableSetting(f"{name} must begin with {wanted}.")
+def _check_url(
+    name: str, url: str | None, schemes: set[str], parse: Callable[[str], object]
+) -> None:
+    if url is None:
+        return
+    try:
+        if urlsplit(url).scheme not in schemes:
+            wanted = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
+            raise UnusableSetting(f"{name} must begin with {wanted}.")
+        parse(url)
+    except ValueError:  # whose text may hold the password
+        raise UnusableSetting(f"{name} cannot be read as a URL.") from None
+
+
+def _parse_postgres(url: str) -> object:
+    from psycopg import ProgrammingError, conninfo  # most commands that get here need it anyway
+
+    try:
+        return conninfo.conninfo_to_dict(url)
+    except ProgrammingError:
+        raise ValueError from None
+
+
+def _parse_redis(url: str) -> object:
+    from redis.asyncio.connection import parse_url  # the client's own idea of it
+
+    return parse_url(url)
 
 
 def load(

@@ -53,9 +53,31 @@ def taken_port():
 @pytest.mark.parametrize(
     ("arguments", "environment", "names"),
     [
-        (["serve"], {"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL"),
-        (["serve"], {"DATABASE_URL": "postgresql://nobody:hush@127.0.0.1:1/x"}, "DATABASE_URL"),
-        (["serve"], {"REDIS_URL": "localhost:6379"}, "REDIS_URL"),
+        (["serve", "--port", "0"], {"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL"),
+        (
+            ["serve", "--port", "0"],
+            {"DATABASE_URL": "postgresql://nobody:hush@127.0.0.1:1/x"},
+            "DATABASE_URL",
+        ),
+        (["serve", "--port", "0"], {"REDIS_URL": "localhost:6379"}, "REDIS_URL"),
+        (["serve", "--port", "0"], {"REDIS_URL": "redis://:hush@[::1"}, "REDIS_URL"),
+        (["serve", "--port", "0"], {"REDIS_URL": "redis://:hush@localhost:port/0"}, "REDIS_URL"),
+        (
+            ["serve", "--port", "0"],
+            {"REDIS_URL": "redis://:hush@localhost:6379/0?db=x"},
+            "REDIS_URL",
+        ),
+        (["serve", "--port", "0"], {"DATABASE_READ_URL": "hush"}, "DATABASE_READ_URL"),
+        (
+            ["serve", "--port", "0"],
+            {"DATABASE_URL": "postgresql://tidings:hush@x/y?nothing=1"},
+            "DATABASE_URL",
+        ),
+        (
+            ["serve", "--port", "0"],
+            {"DATABASE_URL": "postgresql://tidings:hush@[::1/x"},
+            "DATABASE_URL",
+        ),
         (["serve", "--port", "0"], {"RATE_LIMIT_PROFILE": "none"}, "RATE_LIMIT_PROFILE"),
         (["serve", "--port", "0"], {"ALLOW_PRIVATE_NETWORKS": "10.0.0.0/33"}, "ALLOW_PRIVATE"),
         (["serve", "--port", "0"], {"JWT_SECRET_KEY": "short"}, "JWT_SECRET_KEY"),
