@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
+from api.requests import MAX_KEY
 from application.kernel import Answer
 from domain.identity import Role
 
@@ -30,7 +31,7 @@ COMMAND_HEADERS = (
         "Idempotency-Key",
         "The first answer to this key is given again for 24 hours.",
         minLength=1,
-        maxLength=255,
+        maxLength=MAX_KEY,
     ),
     _header(
         "If-Match",

@@ -21,7 +21,16 @@ from starlette.types import Receive, Scope, Send
 from api.descriptions import PROBLEMS, PUBLIC, Roles, answered_class, answered_model, described
 from api.errors import answer_to, reason_of
 from api.noting import NOTED, note_origin, note_refusal
-from api.requests import body_of, caller_of, command_of, house, number_of, refuse_nul, text_header
+from api.requests import (
+    MAX_KEY,
+    body_of,
+    caller_of,
+    command_of,
+    house,
+    number_of,
+    refuse_nul,
+    text_header,
+)
 from application.kernel import Answer, Command, Desk, Idempotency
 from domain.identity import Caller, Role
 from domain.kernel import Invalid, NotFound
@@ -35,9 +44,6 @@ E = TypeVar("E", bound=Callable[..., Awaitable[Any]])
 EVERYONE = frozenset(Role)
 WRITERS = frozenset({Role.SUPER_ADMIN, Role.ADMIN, Role.DEVELOPER})
 ADMINS = frozenset({Role.SUPER_ADMIN, Role.ADMIN})
-
-MAX_KEY = 255
-"""Characters of an Idempotency-Key."""
 
 
 class Route(APIRoute):

@@ -14,6 +14,7 @@ from application.kernel import Command
 from application.social.connecting import Connecting
 from domain.identity import Caller
 from domain.kernel import Invalid
+from domain.positions import GREATEST
 from infrastructure.audit.recorder import Recorder
 from infrastructure.event_log.log import EventLog
 from infrastructure.ledger.office import Office
@@ -26,8 +27,8 @@ from projections.kernel import ReadModel
 MAX_BODY = 1024 * 1024
 """Bytes of a JSON body."""
 
-GREATEST = 2**63 - 1
-"""Beyond all positions and versions that there can be."""
+MAX_KEY = 255
+"""Characters of an Idempotency-Key."""
 
 
 @dataclass

@@ -26,9 +26,6 @@ DataDir = Annotated[
     ),
 ]
 
-GREATEST = 2**63 - 1
-"""Beyond all positions and versions that there can be."""
-
 OPERATOR = "tidings:operator"
 """The actor of what is done from the command line."""
 

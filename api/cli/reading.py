@@ -8,7 +8,6 @@ import orjson
 import typer
 
 from api.cli.house import (
-    GREATEST,
     OPERATOR,
     DataDir,
     Refused,
@@ -18,6 +17,7 @@ from api.cli.house import (
     say,
     take_data_dir,
 )
+from domain.positions import GREATEST
 from infrastructure.settings import Settings
 
 if TYPE_CHECKING:

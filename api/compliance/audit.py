@@ -29,11 +29,12 @@ from api.compliance.models import (
 )
 from api.kernel import ADMINS, AtReads, Router
 from api.paths import in_path
-from api.requests import GREATEST, House, house, number_of
+from api.requests import House, house, number_of
 from application.compliance.time_travel import shown
 from application.instants import AnyInstant
 from domain.identity import Role
 from domain.kernel import Invalid, NotFound, utc
+from domain.positions import GREATEST
 from infrastructure.audit import streams
 from infrastructure.jobs import defer
 from infrastructure.read_models.registry import status

@@ -11,8 +11,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.kernel import Aggregate, Conflict, Invalid, NotFound, event, now
+from domain.positions import GREATEST
 
-UNTIL_NOW = 2**63 - 1
+UNTIL_NOW = GREATEST
 """The last position of a replay that ends at its own request."""
 
 MOST_SECRETS = 5

@@ -14,6 +14,8 @@ from typing import Any
 
 from psycopg import AsyncConnection, Connection
 
+from domain.positions import GREATEST
+
 COPY = (
     "COPY (SELECT position, stream_id, version, tenant, topic, state, recorded_at FROM log.events"
     " WHERE position > {} AND position <= {} ORDER BY position) TO STDOUT (FORMAT binary)"
@@ -27,8 +29,6 @@ _position = Struct(">q").unpack_from
 POSITION_AT = 6
 """Where the position's eight bytes begin: behind the number of columns and its own length."""
 
-LAST = 2**63 - 1
-
 
 def position_of(entry: bytes | memoryview) -> int:
     """The position that a row says it has."""
@@ -37,7 +37,7 @@ def position_of(entry: bytes | memoryview) -> int:
 
 
 def read(
-    connection: Connection[Any], since: int = -LAST, upto: int = LAST
+    connection: Connection[Any], since: int = -GREATEST, upto: int = GREATEST
 ) -> Generator[bytes, None, None]:
     """The rows behind `since` and up to `upto`, in the order of their positions."""
     with (

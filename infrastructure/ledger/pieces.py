@@ -22,6 +22,7 @@ import msgspec
 import psycopg
 from psycopg import Connection
 
+from domain.positions import GREATEST
 from infrastructure import database
 from infrastructure.ledger import entries
 from infrastructure.ledger.tree import LEAF, Growing
@@ -88,7 +89,7 @@ def _examined(connection: Connection[Any], share: Share, since: int) -> Piece:
     stops = [stop for stop in share.stops if since < stop <= since + share.size]
     growing, at, bad = Growing(), dict[int, list[bytes]](), None
     # Below the first position there is nothing, and somebody may have put something there.
-    with closing(entries.read(connection, since or -entries.LAST, since + share.size)) as rows:
+    with closing(entries.read(connection, since or -GREATEST, since + share.size)) as rows:
         while bad is None and (chunk := list(islice(rows, CHUNK))):
             done = growing.size
             hashed, bad = _compared(chunk, since + done, leaves[32 * done :])

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection, errors
 from psycopg.types.json import Jsonb
 
 from domain.kernel import EVENTS
+from domain.positions import GREATEST
 from infrastructure.personal_data import keyring
 from infrastructure.read_models import folding, tables, workers
 from infrastructure.read_models.progress import Reporter
@@ -24,7 +25,6 @@ from projections.kernel import ReadModel
 
 log = structlog.get_logger()
 
-END = 2**63 - 1
 BATCH = 2000
 """Events folded at once while catching up."""
 LAST = 5000
@@ -90,7 +90,7 @@ class Build:
             for statement in (*tables.indexes(table, self.schema), f"ANALYZE {quoted(table.name)}"):
                 await self.connection.execute(statement.encode())
         await self._note("catching up")
-        while await self._catch_up(END, BATCH) == BATCH:
+        while await self._catch_up(GREATEST, BATCH) == BATCH:
             self.reporter.reached(self.position, max(upto, self.position))
         await self._note("switching")
         await self._switch()
@@ -173,7 +173,7 @@ class Build:
             await asyncio.sleep(patience)
             # From a second on, PostgreSQL sends away a vacuum that is in the way.
             patience = min(patience * 1.5, 1.5)
-            while await self._catch_up(END, BATCH) == BATCH:
+            while await self._catch_up(GREATEST, BATCH) == BATCH:
                 pass
 
     async def _switched(self, patience: float) -> bool:

@@ -21,6 +21,7 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
+from domain.positions import GREATEST
 from infrastructure import database, notify
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.notify import heard
@@ -55,8 +56,6 @@ SLOW = 0.25
 
 REST = 5.0
 """Seconds before an interrupted rebuild begins again."""
-
-END = 2**63 - 1
 
 
 class Projector:
@@ -158,7 +157,7 @@ class Projector:
         """One batch for each group, the foremost first; those behind stop where another is, and
         go on as one. The number of events that there were."""
         found = 0
-        upto = END
+        upto = GREATEST
         carried = sorted(shares.carried.values(), key=lambda each: (-each.position, each.name))
         for position, members in groupby(carried, key=lambda each: each.position):
             group = list(members)
