@@ -4,28 +4,20 @@ An aggregate decides in a public method and applies in a private, past-tense one
 `@event(TheEvent)`. Rules belong in the public method: the private one runs again at every replay.
 """
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from inspect import signature
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 import eventsourcing.domain as es
-from eventsourcing.domain import (
-    CanMutateAggregate,
-    DecoratedFuncCaller,
-    OriginatorIDError,
-    OriginatorVersionError,
-    decorated_funcs,
-    event,
-)
+from eventsourcing.domain import event
 from eventsourcing.utils import register_topic
 from uuid_utils.compat import uuid7
+
+from domain.folding import fold, names_of_id
 
 __all__ = [
     "Acting",
@@ -177,6 +169,33 @@ class Aggregate(es.Aggregate):
 
     _tenant = ""
 
+    # The next two do what the library's do, by what `domain.folding` has found out once.
+
+    @classmethod
+    def _create(cls, event_class: Any, *, id: UUID | None = None, **values: Any) -> Self:
+        of_id = {name: values[name] for name in names_of_id(cls) if name in values}
+        new = event_class(
+            originator_topic=cls.TOPIC,
+            originator_id=cls.create_id(**of_id) if id is None else id,
+            originator_version=cls.INITIAL_VERSION,
+            timestamp=event_class.create_timestamp(),
+            **values,
+        )
+        aggregate = fold(cls, (new,))
+        assert aggregate is not None
+        aggregate._pending_events.append(new)
+        return aggregate
+
+    def trigger_event(self, event_class: Any, **values: Any) -> None:
+        new = event_class(
+            originator_id=self._id,
+            originator_version=self._version + 1,
+            timestamp=event_class.create_timestamp(),
+            **values,
+        )
+        fold(type(self), (new,), self)
+        self._pending_events.append(new)
+
     @property
     def tenant(self) -> str:
         """Whose it is: no event of another tenant ever joins the stream."""
@@ -246,49 +265,6 @@ def stored_topics(topics: Iterable[str]) -> list[str]:
         if issubclass(kind, Retired) and getattr(kind.superseded_by, "TOPIC", None) in wanted:
             wanted.add(topic)
     return sorted(wanted)
-
-
-def fold(kind: type[A], events: Iterable[DomainEvent], onto: A | None = None) -> A | None:
-    """The aggregate that `events` (of one stream, in order) add up to; None without events.
-
-    With `onto`, they go on from there. Does what each event's `mutate` does, and raises what it
-    raises when the events are not those of one stream in order; what it finds out about a class
-    of events it finds out once.
-    """
-    aggregate: Any = onto
-    for each in events:
-        apply = None if aggregate is None else _applied_by(type(each))
-        if apply is None:
-            aggregate = each.mutate(aggregate)
-            continue
-        if each.originator_id != aggregate._id:
-            raise OriginatorIDError(each.originator_id, aggregate._id)
-        if each.originator_version != aggregate._version + 1:
-            raise OriginatorVersionError(each.originator_version, aggregate._version + 1)
-        apply(aggregate, each.__dict__)
-        aggregate._version = each.originator_version
-        aggregate._modified_on = each.timestamp
-    if aggregate is not None and not isinstance(aggregate, kind):
-        return None
-    return aggregate
-
-
-@cache
-def _applied_by(kind: type[DomainEvent]) -> Callable[[Any, Mapping[str, Any]], None] | None:
-    """How events of a kind change their aggregate: by the method that `@event` marks, given the
-    fields that it names, or not at all. None: there is more to it, and `mutate` knows."""
-    own = [base for base in kind.__mro__ if "apply" in vars(base)]
-    if kind.mutate is not CanMutateAggregate.mutate:
-        return None
-    if own == [CanMutateAggregate]:
-        return lambda aggregate, fields: None
-    if own != [DecoratedFuncCaller, CanMutateAggregate]:
-        return None
-    method = decorated_funcs[kind]
-    names = list(signature(method).parameters)[1:]
-    if not set(names) <= {each.name for each in dataclasses.fields(kind)}:
-        return None
-    return lambda aggregate, fields: method(aggregate, *[fields[name] for name in names])
 
 
 def utc(instant: datetime) -> datetime:

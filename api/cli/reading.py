@@ -158,7 +158,8 @@ def state(
     with at_home() as settings:
         import api.wiring  # noqa: F401 - so that every event class is known
         from application.compliance.time_travel import shown
-        from domain.kernel import Aggregate, fold
+        from domain.folding import fold
+        from domain.kernel import Aggregate
         from infrastructure.database import connect_sync
         from infrastructure.event_log.codec import SELECT, StoredEvent, UnreadableEvent, decoded
         from infrastructure.personal_data.opening import opened_sync

@@ -10,7 +10,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
-from domain.kernel import Aggregate, NotFound, fold
+from domain.folding import fold
+from domain.kernel import Aggregate, NotFound
 from infrastructure.event_log.codec import SELECT, StoredEvent, decoded
 from infrastructure.personal_data.opening import opened
 

@@ -18,7 +18,8 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from application.kernel import Appended, Decision
-from domain.kernel import Aggregate, fold
+from domain.folding import fold
+from domain.kernel import Aggregate
 from domain.personal import remembers_persons
 from infrastructure.event_log import codec, snapshots
 from infrastructure.event_log.codec import StoredEvent

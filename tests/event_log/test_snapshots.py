@@ -9,13 +9,14 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from eventsourcing.domain import OriginatorVersionError
+from eventsourcing.domain import BaseAggregate, OriginatorVersionError
 from eventsourcing.persistence import IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from domain.kernel import fold
+from domain.folding import fold
+from domain.kernel import Aggregate
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus, Post, PostStatus
 from infrastructure.event_log import snapshots
@@ -73,6 +74,22 @@ def test_own_folding_does_what_the_librarys_does():
     assert state(plain) == state(fold(Counter, events))
     with pytest.raises(OriginatorVersionError):
         fold(Counter, [events[0], events[2]])
+
+
+def test_deciding_does_what_the_librarys_does(monkeypatch):
+    def decided():
+        it = Counter("visits")
+        it.increase(3)
+        return it, [(type(each), vars(each)) for each in it.collect_events()]
+
+    it = counter()
+    monkeypatch.setattr(Counter, "create_id", staticmethod(lambda: it.id))
+    with somebody():
+        ours, events = decided()
+        for name in ("_create", "trigger_event"):
+            monkeypatch.setattr(Aggregate, name, vars(BaseAggregate)[name])
+        theirs, expected = decided()
+    assert (state(ours), events) == (state(theirs), expected)
 
 
 def test_a_room_of_the_product_can_be_frozen():

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from domain.kernel import EVENTS, Aggregate, Retired, event, fold, stored_topics
+from domain.folding import fold
+from domain.kernel import EVENTS, Aggregate, Retired, event, stored_topics
 from infrastructure.event_log.codec import UnreadableEvent, decode
 from tests.event_log.house import administering, event_log
 
