@@ -7,7 +7,6 @@ functions beside it that return a `Query`. The engine sees to batches, positions
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -86,7 +85,6 @@ class ReadModel(ABC):
         event: DomainEvent,
         rows: Rows,
         position: int,
-        recorded_at: datetime,
         *,
         history: bool = False,
     ) -> None:
@@ -95,7 +93,7 @@ class ReadModel(ABC):
         In `history` that is read after an erasure nothing is left to be blanked: the key was
         destroyed, and out of use everywhere, before the erasure came into the log.
         """
-        rows.tenant, rows.position, rows.recorded_at = event.tenant, position, recorded_at
+        rows.tenant, rows.position = event.tenant, position
         interest = self.interests[event.TOPIC]
         if interest.folded:
             self.project(event, rows)

@@ -7,7 +7,7 @@ outcome is that of carrying them out one by one.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
@@ -172,13 +172,12 @@ class Statement:
 class Rows:
     """What a read model does to its tables during one batch of events.
 
-    `rows(TABLE)[key]` is a row of the tenant whose event it is. `position` and `recorded_at` are
-    the event's place and time in the log.
+    `rows(TABLE)[key]` is a row of the tenant whose event it is. `position` is the
+    event's place in the log.
     """
 
     tenant = ""
     position = 0
-    recorded_at = datetime.min.replace(tzinfo=UTC)
 
     def __init__(self, tables: tuple[Table, ...], kind: Callable[[Table, Key], Row] = Row) -> None:
         self.kind = kind

@@ -116,7 +116,7 @@ class Accounts(ReadModel):
                 account.add(balance=amount, deposits=1)
                 account.update(last=on)
             case Account.Renamed(owner=owner):
-                account.update(owner=owner, noted=rows.recorded_at)
+                account.update(owner=owner, noted=event.timestamp)
             case Account.Tagged(tags=tags, facts=facts):
                 account.append(tags=tags)
                 account.merge(facts=facts)

@@ -11,6 +11,7 @@ from application.compliance.time_travel import said
 from application.compliance.trail import REFUSED
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.read_models.registry import ModelStatus
+from projections.compliance.audit import KINDS
 
 
 class AuditEntry(BaseModel):
@@ -44,7 +45,7 @@ class AuditEntry(BaseModel):
             actor=row["actor"],
             action=row["action"] or REFUSED[row["status"]],
             resource=row["resource"],
-            resource_kind=row["kind"],
+            resource_kind=KINDS[row["action"]] if event else "endpoint",
             address=None if row["address"] is None else str(row["address"]),
             request_id=row["request_id"],
             position=row["number"] if event else None,

@@ -21,12 +21,13 @@ from domain.kernel import EVENTS
 CHUNK = 2000
 """Rows held at a time."""
 
-_EVENTS = """
+_EVENTS = r"""
 SELECT e.position AS number, e.recorded_at AS at, e.tenant, s.actor, e.topic AS action,
        e.stream_id::text AS resource, host(o.address) AS address, s.correlation_id AS request_id,
        e.version, s.causation_id AS caused_by
 FROM log.events e
-CROSS JOIN LATERAL json_to_record(convert_from(e.state, 'UTF8')::json)
+CROSS JOIN LATERAL json_to_record(regexp_replace(
+        convert_from(e.state, 'UTF8'), '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g')::json)
     AS s (actor text, correlation_id text, causation_id text)
 LEFT JOIN audit.origins o
     ON o.tenant = e.tenant AND o.actor = s.actor AND o.request_id = s.correlation_id

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -17,12 +16,12 @@ from ipaddress import ip_address
 from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
 import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from infrastructure import database, metrics
+from infrastructure.stored_json import stored_json
 
 log = structlog.get_logger()
 
@@ -47,7 +46,7 @@ SELECT * FROM json_to_recordset(%s) AS r (at timestamptz, tenant text, actor tex
 
 _ORIGINS = """
 INSERT INTO audit.origins (at, tenant, actor, request_id, address)
-SELECT DISTINCT ON (tenant, actor, request_id) * FROM json_to_recordset(%s)
+SELECT * FROM json_to_recordset(%s)
     AS o (at timestamptz, tenant text, actor text, request_id text, address inet)
 ON CONFLICT DO NOTHING
 """
@@ -147,16 +146,12 @@ class Recorder:
         try:
             async with self.pool.connection() as connection, connection.transaction():
                 if refusals:
-                    await connection.execute(_REFUSALS, [_json(refusals)])
+                    await connection.execute(_REFUSALS, [stored_json(refusals)])
                 if origins:
-                    await connection.execute(_ORIGINS, [_json(origins)])
+                    await connection.execute(_ORIGINS, [stored_json(origins)])
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # Waiting would not help: one of these cannot be written, and would hold up the rest.
             metrics.audit_dropped.inc(len(batch))
             log.error("audit.refused", sqlstate=error.sqlstate)
         for _ in batch:
             self._notes.popleft()
-
-
-def _json(rows: Sequence[dict[str, Any]]) -> str:
-    return msgspec.json.encode(rows).decode()

@@ -7,31 +7,18 @@ that were measured it takes the least time on both sides.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-import msgspec
-
 from infrastructure.read_models.tables import columns, quoted
+from infrastructure.stored_json import stored_json
 from projections.kernel import Row, Rows, Table
 from projections.rows import Fate, Statement
 from projections.tables import Column
 
 Prepared = tuple[str, dict[str, Any]]
 """A statement and its parameters."""
-
-encode = msgspec.json.Encoder().encode
-_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-
-
-def json(value: Any) -> str:
-    """JSON that the database takes: it has no place for NUL, which becomes U+FFFD."""
-    data = encode(value)
-    if b"\\u0000" in data:
-        data = _ESCAPED_NUL.sub(rb"\1\\ufffd", data)
-    return data.decode()
 
 
 def prepared(rows: Rows) -> Iterator[Prepared]:
@@ -49,7 +36,7 @@ def changes(rows: Sequence[Row]) -> Iterator[Prepared]:
     yield from removals(row for row in rows if row.fate is Fate.REMOVE)
     new = [row for row in rows if row.fate is not Fate.CHANGE and row.fresh is not None]
     if new:
-        yield insertion(table), {"rows": json([complete(row) for row in new])}
+        yield insertion(table), {"rows": stored_json([complete(row) for row in new])}
     yield from alterations(table, [row for row in rows if row.fate is Fate.CHANGE])
 
 
@@ -57,7 +44,7 @@ def removals(rows: Iterable[Row]) -> Iterator[Prepared]:
     gone = list(rows)
     if gone:
         table = gone[0].table
-        yield _deletion(table), {"rows": json([_key(row) for row in gone])}
+        yield _deletion(table), {"rows": stored_json([_key(row) for row in gone])}
 
 
 def alterations(table: Table, rows: Sequence[Row]) -> Iterator[Prepared]:
@@ -68,10 +55,10 @@ def alterations(table: Table, rows: Sequence[Row]) -> Iterator[Prepared]:
             which = tuple(sorted(row.sets)), tuple(sorted(row.grows))
             alike.setdefault(which, []).append({**_key(row), **row.sets, **row.grows})
     for (sets, grows), values in alike.items():
-        yield _update(table, sets, grows), {"rows": json(values)}
+        yield _update(table, sets, grows), {"rows": stored_json(values)}
     missing = [complete(row) for row in rows if row.fresh is not None]
     if missing:
-        yield insertion(table) + " ON CONFLICT DO NOTHING", {"rows": json(missing)}
+        yield insertion(table) + " ON CONFLICT DO NOTHING", {"rows": stored_json(missing)}
 
 
 def _key(row: Row) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def fold(models: Sequence[ReadModel], events: Sequence[StoredEvent]) -> list[Pre
             if of_topic:
                 event = decoded(stored)
                 for model, rows in of_topic:
-                    model.fold(event, rows, stored.position, stored.recorded_at)
+                    model.fold(event, rows, stored.position)
         return [statement for rows in pending.values() for statement in prepared(rows)]
     except Exception as error:
         raise Poisoned from error

@@ -33,6 +33,7 @@ from infrastructure.read_models import flush, registry
 from infrastructure.read_models.folding import POISON
 from infrastructure.read_models.tables import columns, quoted
 from infrastructure.read_models.watch import NotShareable, Watch, WatchedRow
+from infrastructure.stored_json import stored_json
 from projections.kernel import ReadModel, Row, Rows
 from projections.rows import Fate, Statement
 from projections.tables import Column
@@ -107,7 +108,7 @@ def load(task: Task, report: Report) -> dict[str, str]:
             watch.stream = stored.stream_id
             try:
                 event = decoded(stored)
-                model.fold(event, rows, stored.position, stored.recorded_at, history=True)
+                model.fold(event, rows, stored.position, history=True)
             except NotShareable:
                 raise
             except Exception as error:
@@ -202,7 +203,7 @@ def _copy(target: Connection[Any], rows: list[Row]) -> None:
 def _text_of(column: Column) -> Callable[[Any], Any]:
     """What makes a value ready for COPY, so that it arrives as it would by JSON."""
     if column.sql == "jsonb":
-        return lambda value: None if value is None else flush.json(value)
+        return lambda value: None if value is None else stored_json(value)
     if column.sql in ("text", "text[]"):
         return _plain
     return lambda value: value

@@ -275,26 +275,6 @@ BEGIN
     END IF;
 END $$;
 
--- The first position that was recorded at an instant or later; one past the head if none was.
--- Positions have no holes and times rise with them, so halving finds it in thirty steps.
-CREATE FUNCTION webhooks.position_at(instant timestamptz) RETURNS bigint STABLE
-LANGUAGE plpgsql AS $$
-DECLARE
-    low bigint := 1;
-    high bigint := coalesce((SELECT max(position) FROM log.events), 0) + 1;
-    middle bigint;
-BEGIN
-    WHILE low < high LOOP
-        middle := (low + high) / 2;
-        IF (SELECT recorded_at FROM log.events WHERE position = middle) >= instant THEN
-            high := middle;
-        ELSE
-            low := middle + 1;
-        END IF;
-    END LOOP;
-    RETURN low;
-END $$;
-
 GRANT USAGE ON SCHEMA webhooks TO tidings_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA webhooks TO tidings_app;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhooks FROM PUBLIC;

@@ -67,7 +67,7 @@ async def _deliveries(connection: AsyncConnection[Any]) -> int:
     the old ones are one stretch of them."""
     cursor = await connection.execute(
         "WITH old AS (SELECT id FROM webhooks.deliveries WHERE status <> 'pending'"
-        "   AND id < (rpad(lpad(to_hex(webhooks.position_at(clock_timestamp() - %s)), 16, '0'),"
+        "   AND id < (rpad(lpad(to_hex(log.position_at(clock_timestamp() - %s)), 16, '0'),"
         "     32, '0'))::uuid"
         "   AND finished_at < clock_timestamp() - %s ORDER BY id LIMIT %s"
         "   FOR UPDATE SKIP LOCKED),"

@@ -141,8 +141,8 @@ class Webhooks:
         first is behind the last when nothing was."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                "SELECT webhooks.position_at(%s),"
-                " webhooks.position_at(coalesce(%s::timestamptz, 'infinity'))",
+                "SELECT log.position_at(%s),"
+                " log.position_at(coalesce(%s::timestamptz, 'infinity'))",
                 (since, until),
             )
             row = await cursor.fetchone()

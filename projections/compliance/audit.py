@@ -16,42 +16,34 @@ from projections.kernel import DomainEvent, Query, ReadModel, Rows, Table
 
 TRAIL = Table(
     "audit_trail",
-    {
-        "at": datetime,
-        "actor": str,
-        "action": str,
-        "kind": str,
-        "version": int,
-        "request_id": str,
-        "causation_id": str | None,
-    },
-    key={"resource": UUID, "position": int},
-    # Read backwards, but written forwards: pages that grow at their end stay full.
-    indexes=[("at", "position"), ("actor", "at", "position"), ("action", "at", "position")],
+    {"actor": str, "action": str, "request_id": str, "causation_id": str | None},
+    key={"position": int},
+    indexes=[("actor", "position"), ("action", "position")],
 )
+"""What the log has no columns for, and what is looked for; the rest is read from the log itself."""
 
 
 class AuditTrail(ReadModel):
     """One row for each event there is."""
 
     name = "audit_trail"
-    version = 1
+    version = 2
     tables = (TRAIL,)
     events = tuple(EMISSIONS)
 
     def project(self, event: DomainEvent, rows: Rows) -> None:
-        rows(TRAIL)[event.originator_id, rows.position].insert(
-            at=rows.recorded_at,
+        rows(TRAIL)[rows.position].insert(
             actor=event.actor,
             action=event.TOPIC,
-            kind=event.aggregate.TOPIC,
-            version=event.originator_version,
             request_id=event.correlation_id,
             causation_id=event.causation_id,
         )
 
 
-ACTIONS = (*sorted(kind.TOPIC for kind in EMISSIONS), *REFUSED.values())
+KINDS = {event.TOPIC: event.aggregate.TOPIC for event in EMISSIONS}
+"""By the name of each event that can be in the trail, the kind of its aggregate."""
+
+ACTIONS = (*sorted(KINDS), *REFUSED.values())
 """Everything that can be in the trail."""
 
 
@@ -78,38 +70,55 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
 
-    def conditions(self) -> tuple[str, str, Mapping[str, Any]]:
-        """What events and refusals must be, in SQL, with its parameters. Only what is asked for
-        stands there, so that each question finds the index that is made for it."""
-        events, refusals, params = "", "", dict[str, Any]()
+    def events(self) -> tuple[str, Mapping[str, Any]]:
+        """What events must be, in SQL, with its parameters. Only what is asked for stands there,
+        so that each question finds the index that is made for it."""
+        conditions, params = "", dict[str, Any]()
         if self.actor is not None:
-            events, refusals = " AND e.actor = %(actor)s", " AND r.actor = %(actor)s"
-            params["actor"] = self.actor
-        if self.action is not None:
-            prefix = f"{self.action}."
-            wanted = {a for a in ACTIONS if a == self.action or a.startswith(prefix)}
-            actions = sorted(wanted.difference(REFUSED.values()))
+            conditions, params["actor"] = " AND actor = %(actor)s", self.actor
+        wanted = set(KINDS) if self.action is None else _named(self.action).intersection(KINDS)
+        match self.resource:
+            case UUID():
+                conditions += _OF_STREAM
+                params["resource"] = self.resource
+            case str():
+                wanted = {action for action in wanted if KINDS[action] == self.resource}
+        if len(wanted) < len(KINDS):
             # Of one action the index gives the rows in order; of several it does not.
-            single = len(actions) == 1
-            events += f" AND e.action = {'%(actions)s' if single else 'ANY (%(actions)s)'}"
-            refusals += " AND r.status = ANY (%(statuses)s)"
-            params["actions"] = actions[0] if single else actions
+            single = len(wanted) == 1
+            conditions += f" AND action = {'%(actions)s' if single else 'ANY (%(actions)s)'}"
+            params["actions"] = wanted.pop() if single else sorted(wanted)
+        if self.since is not None:
+            conditions += " AND position >= (SELECT log.position_at(%(since)s))"
+        if self.until is not None:
+            conditions += " AND position < (SELECT log.position_at(%(until)s))"
+        return conditions, params
+
+    def refusals(self) -> tuple[str, Mapping[str, Any]]:
+        """The same for refusals."""
+        conditions, params = "", dict[str, Any]()
+        if self.actor is not None:
+            conditions, params["actor"] = " AND r.actor = %(actor)s", self.actor
+        if self.action is not None:
+            wanted = _named(self.action)
+            conditions += " AND r.status = ANY (%(statuses)s)"
             params["statuses"] = [status for status, name in REFUSED.items() if name in wanted]
         match self.resource:
             case UUID():
-                events += " AND e.resource = %(resource)s"
-                refusals += " AND false"
-                params["resource"] = self.resource
+                conditions += " AND false"
             case str():
-                events += " AND e.kind = %(resource)s"
-                refusals += " AND r.endpoint = %(resource)s"
+                conditions += " AND r.endpoint = %(resource)s"
                 params["resource"] = self.resource
         for name, sign, instant in (("since", ">=", self.since), ("until", "<", self.until)):
             if instant is not None:
-                events += f" AND e.at {sign} %({name})s"
-                refusals += f" AND r.at {sign} %({name})s"
+                conditions += f" AND r.at {sign} %({name})s"
                 params[name] = instant
-        return events, refusals, params
+        return conditions, params
+
+
+def _named(action: str) -> set[str]:
+    prefix = f"{action}."
+    return {each for each in ACTIONS if each == action or each.startswith(prefix)}
 
 
 def trail(
@@ -120,34 +129,38 @@ def trail(
     Refusals of nobody's tenant are in everybody's trail; unless `operator`, their addresses are
     cut to the network (/24, /48).
     """
-    events, refusals, params = wanted.conditions()
+    events, of_events = wanted.events()
+    refusals, of_refusals = wanted.refusals()
+    params = {**of_events, **of_refusals, "operator": operator, "limit": limit}
     if after is not None:
-        events += _BEHIND.format(row="e", source=1, number="position")
-        refusals += _BEHIND.format(row="r", source=0, number="id")
-        params = {**params, "at": after.at, "source": after.source, "number": after.number}
-    sql = _TRAIL.format(events=events, refusals=refusals)
-    return Query(AuditTrail, sql, {**params, "operator": operator, "limit": limit})
+        # Of what happened in one instant events come before refusals.
+        behind = "%(number)s" if after.source else "(SELECT log.position_at(%(at)s))"
+        events += f" AND position < {behind}"
+        refusals += " AND r.at <= %(at)s AND (r.at, 0, r.id) < (%(at)s, %(source)s, %(number)s)"
+        params |= {"at": after.at, "source": after.source, "number": after.number}
+    return Query(AuditTrail, _TRAIL.format(events=events, refusals=refusals), params)
 
 
-_BEHIND = (
-    " AND {row}.at <= %(at)s"
-    " AND ({row}.at, {source}, {row}.{number}) < (%(at)s, %(source)s, %(number)s)"
+_OF_STREAM = (
+    " AND position = ANY (ARRAY(SELECT position FROM log.events"
+    " WHERE stream_id = %(resource)s AND tenant = %(tenant)s))"
 )
 
 _TRAIL = """
 SELECT t.*, coalesce(t.own_address, o.address) AS address FROM (
-  (SELECT 1 AS source, e.position AS number, e.at, e.actor, e.action, e.kind,
-     e.resource::text AS resource, e.version, e.request_id, e.causation_id,
+  (SELECT 1 AS source, position AS number, l.recorded_at AS at, e.actor, e.action,
+     l.stream_id::text AS resource, l.version, e.request_id, e.causation_id,
      NULL::int AS status, NULL AS reason, NULL AS method, NULL::inet AS own_address
-   FROM read.audit_trail e WHERE e.tenant = %(tenant)s{events}
-   ORDER BY e.at DESC, e.position DESC LIMIT %(limit)s)
+   FROM (SELECT position, actor, action, request_id, causation_id FROM read.audit_trail
+         WHERE tenant = %(tenant)s{events} ORDER BY position DESC LIMIT %(limit)s) e
+   JOIN log.events l USING (position) WHERE l.tenant = %(tenant)s)
   UNION ALL
-  (SELECT 0, r.id, r.at, r.actor, NULL, 'endpoint', r.endpoint, NULL, r.request_id, NULL,
+  (SELECT 0, r.id, r.at, r.actor, NULL, r.endpoint, NULL, r.request_id, NULL,
      r.status, r.reason, r.method, r.address
    FROM audit.refusals r WHERE r.tenant = %(tenant)s{refusals}
    ORDER BY r.at DESC, r.id DESC LIMIT %(limit)s)
   UNION ALL
-  (SELECT 0, r.id, r.at, r.actor, NULL, 'endpoint', r.endpoint, NULL, r.request_id, NULL,
+  (SELECT 0, r.id, r.at, r.actor, NULL, r.endpoint, NULL, r.request_id, NULL,
      r.status, r.reason, r.method,
      CASE WHEN %(operator)s THEN r.address ELSE
        network(set_masklen(r.address, CASE family(r.address) WHEN 4 THEN 24 ELSE 48 END)) END

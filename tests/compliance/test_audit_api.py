@@ -180,6 +180,40 @@ def test_filters_pick_what_they_say(site, ann, tenant):
     assert mine[0]["id"] not in {e["id"] for e in later}
 
 
+def test_filters_together_pick_what_each_of_them_would(site, ann, tenant):
+    first, _ = made(ann)
+    with site.client(tenant=tenant, user="bob") as bob:
+        bob.post(f"{POSTS}/{first}/withdraw", json={})
+        made(bob)
+    with site.client("read_only", tenant, "eve") as eve:
+        eve.post(POSTS, json=LATER)
+    refusals(ann, 1, action="access.forbidden")
+    whole = [each for each in log(ann) if each["actor"]]
+    resources = {
+        None: lambda e: True,
+        first: lambda e: e["resource"].replace("-", "") == first.removeprefix("post_"),
+        "social.post": lambda e: e["resource_kind"] == "social.post",
+        "social.posts.create": lambda e: e["resource"] == "social.posts.create",
+    }
+    for actor, action, resource, (since, until) in itertools.product(
+        (None, "bob", "eve"),
+        (None, "social.post", "social.post.withdrawn", "access"),
+        resources,
+        ((None, None), (whole[-2]["at"], whole[1]["at"])),
+    ):
+        wanted = [
+            each["id"]
+            for each in whole
+            if (actor is None or each["actor"] == actor)
+            and (action is None or f"{each['action']}.".startswith(f"{action}."))
+            and resources[resource](each)
+            and (since is None or since <= each["at"] < until)
+        ]
+        asked = {"actor": actor, "action": action, "resource": resource, "from": since, "to": until}
+        params = {name: value for name, value in asked.items() if value is not None}
+        assert [e["id"] for e in log(ann, **params) if e["actor"]] == wanted, params
+
+
 @pytest.mark.parametrize(
     ("params", "field"),
     [

@@ -62,6 +62,23 @@ def test_a_commit_that_is_held_back_is_waited_for(database_url):
     assert row == (1,)
 
 
+def test_times_rise_with_positions_when_the_clock_is_set_back(database_url):
+    """What was recorded from an instant on is found by halving, so times must never fall."""
+    with administering(database_url) as admin, psycopg.connect(database_url) as connection:
+        append_by_hand(connection, "before")
+        connection.commit()
+        change = "UPDATE log.events SET recorded_at = recorded_at + interval '1 hour'"
+        admin.execute(change)
+        append_by_hand(connection, "after")
+        connection.commit()
+        append_by_hand(connection, "after")
+        connection.commit()
+        rows = admin.execute("SELECT recorded_at FROM log.events ORDER BY position").fetchall()
+        (first,), (second,), (third,) = rows
+        assert first == second == third
+        assert admin.execute("SELECT log.position_at(%s)", [first]).fetchone() == (1,)
+
+
 def test_this_way_of_looking_finds_what_a_sequence_does(database_url):
     """The control: with numbers from a sequence the same delay makes a reader miss an event."""
     with administering(database_url) as admin:

@@ -55,3 +55,15 @@ def test_notice_is_given_of_timers_that_come_before_the_next_look(database_url, 
             return len([each async for each in connection.notifies(timeout=0.1)])
 
     assert asyncio.run(heard()) == notices
+
+
+def test_a_job_may_hold_what_the_database_has_no_place_for(database_url):
+    async def kept() -> object:
+        async with await database.connect(database_url, "test") as connection:
+            at = datetime.now(UTC) + timedelta(hours=1)
+            job = Job("social.fetch_mention", {"id": "a\0b", "path": "\\u0000"}, at=at)
+            await defer(connection, [job])
+            cursor = await connection.execute("SELECT arguments FROM work.timers")
+            return (await cursor.fetchone() or (None,))[0]
+
+    assert asyncio.run(kept()) == {"id": "a\ufffdb", "path": "\\u0000"}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from domain.kernel import DomainEvent
 from infrastructure.event_log.codec import StoredEvent, encode
 from infrastructure.read_models import flush, folding, registry, tables
+from infrastructure.stored_json import stored_json
 from projections.kernel import ReadModel, Rows, Table
 from tests.infrastructure.read_side import (
     administering,
@@ -111,7 +112,7 @@ def test_a_batch_is_a_handful_of_statements():
             account.rename("bob")
     rows = Rows(Accounts.tables)
     for position, event in enumerate(account.collect_events(), 1):
-        Accounts().fold(event, rows, position, NOW)
+        Accounts().fold(event, rows, position)
     assert len(list(flush.prepared(rows))) == 1
 
 
@@ -120,7 +121,7 @@ def test_a_batch_is_a_handful_of_statements():
     [("a\0b", "a\ufffdb"), ("\\u0000", "\\u0000"), ("\\\0", "\\\ufffd"), ("\\\\\0", "\\\\\ufffd")],
 )
 def test_what_no_text_of_the_database_can_hold_is_replaced(text, kept):
-    assert json.loads(flush.json(text)) == kept
+    assert json.loads(stored_json(text)) == kept
 
 
 def test_the_shape_follows_the_tables_and_nothing_else():

@@ -11,7 +11,7 @@ from domain.kernel import EVENTS, Retired
 from infrastructure.event_log.codec import decode
 from projections.kernel import Query, ReadModel, Rows, Table
 from projections.tables import column
-from tests.rooms import ACCOUNTS, DAYS, NOW, Account, Accounts, Deposits
+from tests.rooms import ACCOUNTS, DAYS, Account, Accounts, Deposits
 
 STATE = (
     b'{"owner": "Bob", "timestamp": "2030-01-01T12:00:00Z", "actor": "ann",'
@@ -121,7 +121,7 @@ def test_a_read_model_wants_its_events_and_those_that_move_the_versions_of_its_r
 def test_a_retired_event_is_folded_as_what_it_is_read_as(retired):
     event = decode("test.account.branded", uuid4(), 2, "demo", STATE)
     rows = Rows(Accounts.tables)
-    Accounts().fold(event, rows, 7, NOW)
+    Accounts().fold(event, rows, 7)
     ((row,),) = rows.take()
     assert (row.sets["owner"], row.sets["version"]) == ("Bob", 2)
 

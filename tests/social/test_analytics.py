@@ -187,7 +187,7 @@ def statements(events: list[Any], first: int) -> list[Prepared]:
         rows = Rows(model.tables)
         for position, event in enumerate(events, first):
             if event.TOPIC in model.interests:
-                model.fold(event, rows, position, START)
+                model.fold(event, rows, position)
         done += prepared(rows)
     return done
 

@@ -339,7 +339,7 @@ def fold(url, events):
             for first in range(0, len(events), 7):
                 rows = Rows(MODEL.tables)
                 for position, event in enumerate(events[first : first + 7], first + 1):
-                    MODEL.fold(event, rows, position, START)
+                    MODEL.fold(event, rows, position)
                 await folding.carry_out(connection, prepared(rows))
 
     asyncio.run(carry())

@@ -151,7 +151,7 @@ def statements(events: Sequence[Any], first: int) -> list[Prepared]:
         rows = Rows(model.tables)
         for position, event in enumerate(events, first):
             if event.TOPIC in model.interests:
-                model.fold(event, rows, position, event.timestamp)
+                model.fold(event, rows, position)
         done += prepared(rows)
     return done
 
