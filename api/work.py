@@ -19,6 +19,7 @@ from application.social.trend_watching import TrendWatching
 from infrastructure import rate_limits
 from infrastructure.campaigns import Campaigns
 from infrastructure.egress import EgressGuard
+from infrastructure.event_log.recent import Recent
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off
 from infrastructure.ledger.sealing import sealer
@@ -44,16 +45,17 @@ KINDS: tuple[Kind, ...] = ("projections", "webhooks", "jobs")
 
 async def work(settings: Settings, only: Kind | None = None) -> None:
     """Do background work until cancelled; any number of processes share it."""
-    kinds: dict[Kind, Callable[[Settings], Coroutine[None, None, None]]] = {
+    kinds: dict[Kind, Callable[[Settings, Recent], Coroutine[None, None, None]]] = {
         "projections": _projections,
         "webhooks": _webhooks,
         "jobs": _jobs,
     }
     keyring.use(secrets_of(settings))
+    recent = Recent()
     async with asyncio.TaskGroup() as group:
         for kind, run in kinds.items():
             if only in (None, kind):
-                group.create_task(run(settings), name=kind)
+                group.create_task(run(settings, recent), name=kind)
 
 
 async def work_until_signalled(settings: Settings, only: Kind | None = None) -> None:
@@ -67,19 +69,20 @@ async def work_until_signalled(settings: Settings, only: Kind | None = None) -> 
         await work(settings, only)
 
 
-async def _projections(settings: Settings) -> None:
+async def _projections(settings: Settings, recent: Recent) -> None:
+    projector = Projector(settings.database_url, READ_MODELS, recent=recent)
     async with asyncio.TaskGroup() as group:
-        group.create_task(Projector(settings.database_url, READ_MODELS).run(), name="projector")
+        group.create_task(projector.run(), name="projector")
         group.create_task(sealer(settings).run(), name="ledger")
 
 
-async def _webhooks(settings: Settings) -> None:
+async def _webhooks(settings: Settings, recent: Recent) -> None:
     async with open_log(settings, "webhooks") as log:
         vault, guard = Vault(*settings.webhook_secret_keys), EgressGuard(settings.private_networks)
-        await deliver(settings.database_url, log, vault, guard)
+        await deliver(settings.database_url, log, vault, guard, recent)
 
 
-async def _jobs(settings: Settings) -> None:
+async def _jobs(settings: Settings, recent: Recent) -> None:
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(settings, "jobs"))
         accounts = await stack.enter_async_context(networks(settings, log))
@@ -108,5 +111,6 @@ async def _jobs(settings: Settings) -> None:
             group.create_task(work_off(app), name="jobs")
             group.create_task(ring(settings.database_url), name="timers")
             group.create_task(listen(ears, listener), name="mentions")
-            group.create_task(follow(settings.database_url, policies(POLICIES)), name="policies")
-            group.create_task(follow(settings.database_url, metering()), name="metering")
+            for follower in (policies(POLICIES), metering()):
+                walk = follow(settings.database_url, follower, recent)
+                group.create_task(walk, name=follower.name)

@@ -23,6 +23,7 @@ from domain.kernel import stored_topics
 from infrastructure import database, metrics, notify
 from infrastructure.event_log import codec
 from infrastructure.event_log.codec import StoredEvent
+from infrastructure.event_log.recent import Recent
 from infrastructure.notify import News, heard
 from infrastructure.personal_data.opening import opened
 
@@ -31,9 +32,11 @@ log = structlog.get_logger()
 POLL = 1.0
 """Seconds after which a follower looks at the log even when nobody woke it."""
 
-PACE = 0.05
-"""Seconds at least between two batches when news comes in a stream: under load one transaction
-then serves many commits, and after a quiet moment nobody waits."""
+PACE, SLOW_PACE = 0.05, 0.1
+MANY = 100
+"""Seconds at least between two batches when news comes in a stream, the second where the last one
+passed more than so many events: under load one transaction then serves many commits, and after a
+quiet moment nobody waits."""
 
 Handle = Callable[[AsyncConnection[Any], Sequence[StoredEvent]], Awaitable[int | None]]
 """It may stop early, and returns the position of the last event that it has handled, or None for
@@ -47,6 +50,10 @@ _TAKE = (
     " AND topic = ANY (%(topics)s)) e ON true"
     " WHERE f.name = %(name)s ORDER BY e.position FOR UPDATE OF f"
 )
+
+
+_FENCE = "SELECT position FROM work.followers WHERE name = %s FOR UPDATE"
+"""The row lock fences off a former owner who was paused and does not know it yet."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +76,20 @@ class Follower:
         """The names under which the log holds what this follower wants."""
         return stored_topics(self.topics)
 
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        return frozenset(self.stored)
 
-async def follow(url: str, follower: Follower) -> None:
-    """Work until cancelled; survives lost connections, and waits while another process works."""
+
+async def follow(url: str, follower: Follower, recent: Recent | None = None) -> None:
+    """Work until cancelled; survives lost connections, and waits while another process works.
+    What is in `recent` is not asked of the database again."""
     news = News()
     async with heard(url, notify.LOG, news.hear):
-        await _stay(url, follower, news)
+        await _stay(url, follower, news, recent or Recent())
 
 
-async def _stay(url: str, follower: Follower, news: News) -> None:
+async def _stay(url: str, follower: Follower, news: News, recent: Recent) -> None:
     pause = 0.1
     while True:
         try:
@@ -85,13 +97,19 @@ async def _stay(url: str, follower: Follower, news: News) -> None:
                 # Effects and position are lost together, if at all, and are brought about again.
                 await connection.execute("SET synchronous_commit = off")
                 await _own(connection, follower)
+                walk = Walk(connection, follower, recent)
                 while True:
-                    began = monotonic()
-                    if not await step(connection, follower):
+                    began, pace = monotonic(), follower.pace
+                    if passed := await walk.step():
+                        pace = max(pace, SLOW_PACE) if passed > MANY else pace
+                    elif await walk.read():
+                        continue
+                    else:
+                        pause = 0.1
                         await news.within(POLL)
-                        await asyncio.sleep(max(0.0, began + follower.pace - monotonic()))
-                    pause = 0.1
+                    await asyncio.sleep(max(0.0, began + pace - monotonic()))
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+            recent.forget()
             log.warning("follower.interrupted", follower=follower.name, error=type(error).__name__)
         except Exception as error:
             metrics.follower_failures.labels(follower.name).inc()
@@ -114,23 +132,63 @@ async def _own(connection: AsyncConnection[Any], follower: Follower) -> None:
         await asyncio.sleep(POLL)
 
 
-async def step(connection: AsyncConnection[Any], follower: Follower) -> bool:
-    """One batch; True when there may be more at once."""
-    async with connection.pipeline(), connection.transaction():
-        cursor = connection.cursor(row_factory=tuple_row, binary=True)
-        # The row lock fences off a former owner who was paused and does not know it yet.
-        await cursor.execute(
-            _TAKE, {"name": follower.name, "batch": follower.batch, "topics": follower.stored}
-        )
-        (position, head, *first), *others = await cursor.fetchall()
-        if head is None or head <= position:
-            return False
-        upto = min(head, position + follower.batch)
-        if first[0] is not None:
-            events = [StoredEvent(*first), *(StoredEvent(*each[2:]) for each in others)]
-            upto = await follower.handle(connection, await opened(connection, events)) or upto
-        await cursor.execute(
+class Walk:
+    """A follower's way along the log, on one connection. `recent` are rows that others have read
+    in this process."""
+
+    def __init__(
+        self, connection: AsyncConnection[Any], follower: Follower, recent: Recent | None = None
+    ) -> None:
+        self.connection, self.follower = connection, follower
+        self.recent = recent or Recent()
+        self.position: int | None = None
+        """Where it stands, as far as it knows."""
+
+    async def step(self) -> int:
+        """A batch of what was read already: how many events it passed, 0 when none comes next."""
+        if self.position is None:
+            return 0
+        rows = self.recent.after(self.position, self.follower.batch)
+        if not rows:
+            return 0
+        async with self.connection.pipeline(), self.connection.transaction():
+            cursor = self.connection.cursor(row_factory=tuple_row, binary=True)
+            await cursor.execute(_FENCE, [self.follower.name])
+            if await cursor.fetchone() != (self.position,):
+                self.position = None
+                return 0
+            wanted = self.follower.wanted
+            upto = await self._go(rows[-1].position, [row for row in rows if row.topic in wanted])
+        passed, self.position = upto - self.position, upto
+        return passed
+
+    async def read(self) -> bool:
+        """A batch that the database is asked for; True when there may be more at once."""
+        async with self.connection.pipeline(), self.connection.transaction():
+            cursor = self.connection.cursor(row_factory=tuple_row, binary=True)
+            await cursor.execute(
+                _TAKE,
+                {
+                    "name": self.follower.name,
+                    "batch": self.follower.batch,
+                    "topics": self.follower.stored,
+                },
+            )
+            (upto, head, *first), *others = await cursor.fetchall()
+            if head is not None and head > upto:
+                upto = min(head, upto + self.follower.batch)
+                events = [StoredEvent(*first), *(StoredEvent(*each[2:]) for each in others)]
+                upto = await self._go(upto, events if first[0] is not None else [])
+        self.position = upto
+        return head is not None and upto < head
+
+    async def _go(self, upto: int, events: Sequence[StoredEvent]) -> int:
+        """Handle what there is up to a position, and stand there, or where `handle` has ended."""
+        if events:
+            stored = await opened(self.connection, events)
+            upto = await self.follower.handle(self.connection, stored) or upto
+        await self.connection.execute(
             "UPDATE work.followers SET position = %s, updated_at = now() WHERE name = %s",
-            [upto, follower.name],
+            [upto, self.follower.name],
         )
-        return bool(upto < head)
+        return upto

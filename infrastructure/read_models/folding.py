@@ -9,6 +9,7 @@ from psycopg import AsyncConnection, errors
 from psycopg.rows import tuple_row
 
 from infrastructure.event_log.codec import StoredEvent, decoded
+from infrastructure.event_log.recent import Recent
 from infrastructure.personal_data.opening import opened
 from infrastructure.read_models.flush import Prepared, prepared
 from projections.kernel import ReadModel, Rows
@@ -40,12 +41,20 @@ class Poisoned(Exception):
 
 
 async def read(
-    connection: AsyncConnection[Any], since: int, upto: int, limit: int
+    connection: AsyncConnection[Any],
+    since: int,
+    upto: int,
+    limit: int,
+    recent: Recent | None = None,
 ) -> Sequence[StoredEvent]:
-    """The next events after `since`, not beyond `upto`: at most `limit`, and about `BYTES`."""
+    """The next events after `since`, not beyond `upto`: at most `limit`, and about `BYTES`. In
+    `recent` they are noted as they are stored."""
     cursor = connection.cursor(row_factory=tuple_row, binary=True)
     await cursor.execute(_READ, (since, upto, limit, BYTES), prepare=True)
-    return await opened(connection, [StoredEvent(*row) for row in await cursor.fetchall()])
+    stored = [StoredEvent(*row) for row in await cursor.fetchall()]
+    if recent is not None:
+        recent.note(stored)
+    return await opened(connection, stored)
 
 
 def fold(models: Sequence[ReadModel], events: Sequence[StoredEvent]) -> list[Prepared]:

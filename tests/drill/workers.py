@@ -30,6 +30,7 @@ from infrastructure import database
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.event_log.committer import Committer
 from infrastructure.event_log.log import EventLog
+from infrastructure.event_log.recent import Recent
 from infrastructure.follower import Follower, follow
 from infrastructure.read_models.projector import Projector
 from projections.kernel import ReadModel, Rows, Table
@@ -152,7 +153,8 @@ async def tail(url: str, say: Say, number: int) -> None:
 
 
 async def follow_along(url: str, say: Say, number: int) -> None:
-    """A follower whose effect can be counted, and a projector; both share with other processes."""
+    """A follower whose effect can be counted, and a projector whose rows it takes; both share
+    with other processes."""
 
     async def note(connection: AsyncConnection[Any], events: Sequence[StoredEvent]) -> None:
         await connection.execute(
@@ -161,9 +163,10 @@ async def follow_along(url: str, say: Say, number: int) -> None:
         )
 
     follower = Follower("drill", [Counter.Opened.TOPIC, Counter.Increased.TOPIC], note, batch=100)
+    recent = Recent()
     tasks = [
-        asyncio.create_task(follow(url, follower)),
-        asyncio.create_task(Projector(url, [Counts()]).run()),
+        asyncio.create_task(follow(url, follower, recent)),
+        asyncio.create_task(Projector(url, [Counts()], recent=recent).run()),
     ]
     await stopping().wait()
     for task in tasks:

@@ -10,7 +10,7 @@ import pytest
 from application.webhooks.endpoints import DisableEndpoint, RemoveEndpoint, TestEndpoint
 from domain.webhooks.endpoints import DisabledBecause, WebhookEndpoint
 from infrastructure import database
-from infrastructure.follower import Follower, _own, step
+from infrastructure.follower import Follower, Walk, _own
 from infrastructure.webhooks import fanout as fanning
 from infrastructure.webhooks.fanout import FanOut, fanout
 from infrastructure.webhooks.messages import beginnings
@@ -27,7 +27,7 @@ async def caught_up(at: House) -> None:
     """Have the follower work through the log."""
     async with await database.connect(at.url, "test") as connection:
         await _own(connection, fanout())
-        while await step(connection, fanout()):
+        while await Walk(connection, fanout()).read():
             pass
 
 
@@ -124,7 +124,7 @@ def test_a_batch_that_broke_off_is_done_again_as_if_for_the_first_time(
                 async with await database.connect(at.url, "test") as connection:
                     await _own(connection, follower)
                     try:
-                        while await step(connection, follower):
+                        while await Walk(connection, follower).read():
                             pass
                     except Broken:
                         continue
@@ -153,7 +153,7 @@ def test_a_batch_takes_as_many_statements_as_an_event(database_url: str) -> None
                         return await execute(*arguments, **options)  # noqa: B023
 
                     connection.execute = counted  # type: ignore[method-assign]
-                    await step(connection, fanout())
+                    await Walk(connection, fanout()).read()
                     counts.append(count)
             assert counts[0] == counts[1]
             assert await at.rows("SELECT count(*) FROM webhooks.deliveries") == [(153,)]
@@ -175,7 +175,7 @@ def test_many_deliveries_are_put_in_by_several_batches(
             follower, batches = fanout(), 1
             async with await database.connect(at.url, "test") as connection:
                 await _own(connection, follower)
-                while await step(connection, follower):
+                while await Walk(connection, follower).read():
                     batches += 1
             assert batches == 3  # of three posts, three, and the last
             assert await told(at, *endpoints) == [["social.post.created"] * 7] * 2
