@@ -1,11 +1,12 @@
 -- Takes from, or gives back to, one window per key: the whole batch is one atomic step.
 --
--- KEYS[i]    holds "used end": requests counted, and when the window ends (ms since the epoch).
+-- KEYS[i]    holds two doubles: requests counted, and when the window ends (ms since the epoch).
 -- ARGV[1]    the time in ms, or '' for this server's own clock.
--- Then three arguments per key: the limit's count, its window in ms, and the end of the window
--- to give one back to (0: take one).
+-- ARGV[2]    three doubles per key: the limit's count, its window in ms, and the end of the window
+--            to give one back to (0: take one).
 --
 -- Returns the time in ms, then two numbers per key: what remains (-1: refused) and the end.
+-- Doubles are big-endian; packed, they take half the time of text.
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -13,17 +14,18 @@ if not now then
   now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 end
 
-local answers = {now}
+local answers, at = {now}, 1
 for i, key in ipairs(KEYS) do
-  local count, window = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
-  local returned = tonumber(ARGV[3 * i + 1])
+  local count, window, returned
+  count, window, returned, at = struct.unpack('>ddd', ARGV[2], at)
   local used, ends = 0, now + window
   local before = redis.call('GET', key)
-  if before then
-    local u, e = string.match(before, '^(%d+) (%d+)$')
-    if e and now < tonumber(e) then
+  local kept = nil
+  if before and #before == 16 then
+    local u, e = struct.unpack('>dd', before)
+    if now < e and u >= 0 and u % 1 == 0 then
       -- Never longer than the limit's window, even when the clock has been set back.
-      used, ends = tonumber(u), math.min(tonumber(e), ends)
+      used, ends, kept = u, math.min(e, ends), e
     end
   end
 
@@ -35,11 +37,13 @@ for i, key in ipairs(KEYS) do
     remaining = count - used
   end
 
-  local after = string.format('%.0f %.0f', used, ends)
+  local after = struct.pack('>dd', used, ends)
   if used == 0 then
     redis.call('DEL', key)
-  elseif after ~= before then
+  elseif kept ~= ends then
     redis.call('SET', key, after, 'PXAT', string.format('%.0f', ends))
+  elseif after ~= before then
+    redis.call('SET', key, after, 'KEEPTTL')
   end
   answers[2 * i], answers[2 * i + 1] = remaining, ends
 end

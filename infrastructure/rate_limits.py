@@ -17,12 +17,14 @@ begins fresh windows.
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from hashlib import sha1
 from importlib.resources import files
+from itertools import chain
 from typing import Any, NamedTuple
 
 import structlog
@@ -140,7 +142,7 @@ class RateLimiter:
     async def _ask(self, key: str, count: int, window: int, returned: int) -> _Answer:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_Answer] = loop.create_future()
-        name = b"limit:" + key.encode(errors="surrogatepass")
+        name = b"window:" + key.encode(errors="surrogatepass")
         self._waiting.append(_Step(name, count, window * 1000, returned, answer))
         if self._serving is None:
             # An empty context: what this task logs belongs to no single request.
@@ -208,10 +210,12 @@ class RateLimiter:
         ]
 
     async def _run_script(self, batch: Sequence[_Step]) -> Any:
-        arguments: list[bytes | int | str] = [step.key for step in batch]
-        arguments.append("" if self._clock is None else int(self._clock() * 1000))
-        for step in batch:
-            arguments += (step.most, step.window_ms, step.returned)
+        wishes = chain.from_iterable((step.most, step.window_ms, step.returned) for step in batch)
+        arguments = (
+            *(step.key for step in batch),
+            "" if self._clock is None else int(self._clock() * 1000),
+            struct.pack(f">{3 * len(batch)}d", *wishes),
+        )
         try:
             return await self._redis.evalsha(_SCRIPT_SHA, len(batch), *arguments)
         except NoScriptError:

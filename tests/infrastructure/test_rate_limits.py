@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import re
 import signal
+import struct
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -217,10 +218,10 @@ def test_the_servers_clock_ends_a_window(redis_url: str):
     async def scenario(limiter: RateLimiter) -> None:
         key, limit = new_key(), Limit(2, 1)
         first = await limiter.take(key, limit)
-        assert await limiter._redis.pttl(f"limit:{key}") <= 1000
+        assert await limiter._redis.pttl(f"window:{key}") <= 1000
         assert await passes(limiter, key, limit, 3) == 1
         await asyncio.sleep(first.reset_after + 0.05)
-        assert not await limiter._redis.exists(f"limit:{key}")
+        assert not await limiter._redis.exists(f"window:{key}")
         assert await passes(limiter, key, limit, 3) == 2
 
     with_limiter(redis_url, scenario)
@@ -287,10 +288,14 @@ def test_a_caller_who_goes_away_disturbs_nobody(redis_url: str):
     with_limiter(redis_url, scenario)
 
 
-def test_a_counter_that_is_none_begins_afresh(redis_url: str):
+@pytest.mark.parametrize(
+    "found",
+    ["garbage", "16 of some other", struct.pack(">dd", -1, 2e12), struct.pack(">dd", 0.5, 2e12)],
+)
+def test_a_counter_that_is_none_begins_afresh(redis_url: str, found: str | bytes):
     async def scenario(limiter: RateLimiter) -> None:
         key = new_key()
-        await limiter._redis.set(f"limit:{key}", "garbage")
+        await limiter._redis.set(f"window:{key}", found)
         assert (await limiter.take(key, HOURLY)).remaining == 99
 
     with_limiter(redis_url, scenario)
@@ -391,7 +396,7 @@ def test_a_restarted_server_is_used_at_once(valkey: EmbeddedValkey):
         kill(valkey)
         valkey.start()
         assert await passes(limiter, "key", HOURLY, 150) == 100
-        assert await limiter._redis.exists("limit:key")
+        assert await limiter._redis.exists("window:key")
 
     with capture_logs() as logged:
         with_limiter(valkey.url(), scenario)
@@ -410,11 +415,11 @@ def test_a_killed_server_leaves_one_local_allowance(valkey: EmbeddedValkey):
 
         async def counted_there() -> bool:
             await limiter.take("other", HOURLY)
-            return bool(await limiter._redis.exists("limit:other"))
+            return bool(await limiter._redis.exists("window:other"))
 
         await until(counted_there)
         assert (await limiter.take("new", HOURLY)).remaining == 99
-        assert await limiter._redis.exists("limit:new")
+        assert await limiter._redis.exists("window:new")
 
     with capture_logs() as logged:
         with_limiter(valkey.url(), scenario, pause=0.02)
@@ -465,7 +470,7 @@ def test_a_hanging_server_holds_nobody_up_for_long(valkey: EmbeddedValkey):
         await until(is_back)
         limiter._patience = 30
         assert (await limiter.take("new", HOURLY)).remaining == 99
-        assert await limiter._redis.exists("limit:new")
+        assert await limiter._redis.exists("window:new")
         assert sum(count for count, _ in limiter._redis.connection_pool.get_connection_count()) <= 3
 
     with capture_logs() as logged:
