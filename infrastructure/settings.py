@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -19,6 +19,31 @@ from infrastructure.networks.apps import App, apps_of
 
 class UnusableSetting(Exception):
     """One line that names the setting and what is wrong with it."""
+
+
+class Environment(Mapping[str, str]):
+    """What is set. What is asked for and is not UTF-8 is refused by its name."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        value = self._values[name]
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # whose text holds the value
+            raise UnusableSetting(f"{name} must be UTF-8.") from None
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+environment = Environment(os.environ)
+"""What is set for this process."""
 
 
 @dataclass(frozen=True)

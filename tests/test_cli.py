@@ -81,6 +81,15 @@ def taken_port():
         (["serve", "--port", "0"], {"RATE_LIMIT_PROFILE": "none"}, "RATE_LIMIT_PROFILE"),
         (["serve", "--port", "0"], {"ALLOW_PRIVATE_NETWORKS": "10.0.0.0/33"}, "ALLOW_PRIVATE"),
         (["serve", "--port", "0"], {"JWT_SECRET_KEY": "short"}, "JWT_SECRET_KEY"),
+        *(
+            (arguments, {name: f"{before}{'hush' * 10}\udcff"}, f"{name} must be UTF-8")
+            for arguments, name, before in (
+                (["token", "--role", "admin", "--user", "x"], "JWT_SECRET_KEY", ""),
+                (["serve", "--port", "0"], "ENCRYPTION_KEY", ""),
+                (["audit", "key"], "DATABASE_URL", "postgresql://"),
+                (["asyncapi"], "PUBLIC_URL", "https://"),
+            )
+        ),
         (["serve", "--host", "nowhere.invalid"], {}, "nowhere.invalid"),
         (["token", "--role", "admin", "--user", "x", "--tenant", "Not A Slug"], {}, "tenant"),
         (["replay", "--from", "5", "--to", "2"], {}, "--to 2"),

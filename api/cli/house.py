@@ -11,7 +11,14 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from infrastructure.settings import Settings, UnusableSetting, data_dir_of, load, own_servers
+from infrastructure.settings import (
+    Settings,
+    UnusableSetting,
+    data_dir_of,
+    environment,
+    load,
+    own_servers,
+)
 
 T = TypeVar("T")
 
@@ -90,12 +97,12 @@ def at_home() -> Iterator[Settings]:
     from infrastructure.personal_data.rotation import check_keys, secrets_of
 
     directory = make_data_dir()
-    database_url, redis_url = own_servers(os.environ)
-    load(os.environ, directory, "", "")  # what cannot be used is refused before anything starts
+    database_url, redis_url = own_servers(environment)
+    load(environment, directory, "", "")  # what cannot be used is refused before anything starts
     servers = EmbeddedServers(directory, postgres=database_url is None, valkey=redis_url is None)
     with servers:
         settings = load(
-            os.environ,
+            environment,
             directory,
             database_url or servers.database_url,
             redis_url or servers.redis_url,
@@ -146,7 +153,7 @@ def token(
         raise typer.BadParameter(f"one of {', '.join(Role)}", param_hint="--role")
     directory = make_data_dir()
     try:
-        tokens = Tokens(secret(os.environ, directory, "JWT_SECRET_KEY"))
+        tokens = Tokens(secret(environment, directory, "JWT_SECRET_KEY"))
         say(tokens.issue(user=user, role=Role(role), tenant=tenant, ttl=ttl))
     except ValueError as error:
         raise Refused(str(error)) from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.house import DataDir, Refused, make_data_dir, run, say, take_data_dir, usage_errors
-from infrastructure.settings import Settings, load, own_servers
+from infrastructure.settings import Settings, environment, load, own_servers
 
 if TYPE_CHECKING:
     from infrastructure.embedded import EmbeddedServers
@@ -72,8 +72,8 @@ def work(
 @contextmanager
 def _servers(directory: Path) -> Iterator[tuple[Settings, list["EmbeddedServers"]]]:
     """The servers, started while the program itself is still being read in."""
-    database_url, redis_url = own_servers(os.environ)
-    load(os.environ, directory, "", "")  # what cannot be used is refused before anything starts
+    database_url, redis_url = own_servers(environment)
+    load(environment, directory, "", "")  # what cannot be used is refused before anything starts
     from infrastructure.embedded import EmbeddedServers
 
     embedded = EmbeddedServers(directory, postgres=database_url is None, valkey=redis_url is None)
@@ -96,7 +96,7 @@ def _servers(directory: Path) -> Iterator[tuple[Settings, list["EmbeddedServers"
         if failures:
             raise failures[0]
         settings = load(
-            os.environ,
+            environment,
             directory,
             database_url or embedded.database_url,
             redis_url or embedded.redis_url,

@@ -1,7 +1,5 @@
 """`tidings openapi` and `tidings asyncapi`: the two specifications, printed."""
 
-import os
-
 import orjson
 
 from api.cli.house import say
@@ -17,8 +15,9 @@ def openapi() -> None:
 def asyncapi() -> None:
     """Print the AsyncAPI document of the webhooks."""
     from api.specifications import asyncapi as document
+    from infrastructure.settings import environment
 
-    _print(document(os.environ.get("PUBLIC_URL") or "http://127.0.0.1:8000"))
+    _print(document(environment.get("PUBLIC_URL") or "http://127.0.0.1:8000"))
 
 
 def _print(document: object) -> None:

@@ -133,6 +133,7 @@ RULES: dict[Network, NetworkRules] = {
 # Types that some network takes, or none: known, so that a network can be said not to take them.
 _IMAGES = frozenset().union(*(rules.images for rules in RULES.values()), _types("avif svg ico psd"))
 _VIDEOS = frozenset().union(*(rules.videos for rules in RULES.values()), _types("flv ogv mts ts"))
+_KNOWN = _IMAGES | _VIDEOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +187,8 @@ def _too_many(code: str, what: str, actual: int, allowed: int | None) -> Problem
 def _media_problems(rules: NetworkRules, urls: Sequence[str]) -> list[Problem | None]:
     types = [_type_of(url) for url in urls]
     images = sum(_is_image(rules, kind) for kind in types)
-    videos = sum(kind in _IMAGES | _VIDEOS for kind in types) - images
-    strange = (_IMAGES | _VIDEOS).intersection(types) - rules.images - rules.videos
+    videos = sum(kind in _KNOWN for kind in types) - images
+    strange = _KNOWN.intersection(types) - rules.images - rules.videos
     maximum = rules.media_max or max(rules.images_max, rules.videos_max)
     problems = [
         _too_many("too_many_media", "media", len(urls), maximum)
