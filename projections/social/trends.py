@@ -70,7 +70,10 @@ TEXTS = Table(
     },
     key={"id": UUID, "part": str},
     personal={"words": "person"},
-    indexes=[("own", "at DESC"), ("person",)],
+    indexes=[
+        "(tenant, own, at DESC) WHERE at IS NOT NULL",
+        "(tenant, person) WHERE person IS NOT NULL",
+    ],
 )
 """What texts hold beside one another. `words` came from a text that is a person's, its hashtags
 with their sign; `tags` are nobody's. A post of the tenant has no `at` until it is out."""
