@@ -14,6 +14,7 @@ from time import perf_counter
 
 import psycopg
 
+from domain.positions import GREATEST
 from infrastructure import database
 from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.ledger import entries
@@ -74,7 +75,7 @@ def _copied(url: str) -> float:
     with (
         database.connect_sync(url, "bench") as connection,
         connection.cursor() as cursor,
-        cursor.copy(entries.COPY.format(-entries.LAST, entries.LAST).encode()) as copy,
+        cursor.copy(entries.COPY.format(-GREATEST, GREATEST).encode()) as copy,
     ):
         for _ in copy:
             pass
