@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import uvloop
@@ -100,7 +101,7 @@ async def _drive(port: int, requests: Sequence[bytes], seconds: float) -> Load:
             return request if perf_counter() < until else None
 
         _, caller = await loop.create_connection(
-            lambda give=next_request: _Caller(give, load), "127.0.0.1", port
+            partial(_Caller, next_request, load), "127.0.0.1", port
         )
         callers.append(caller)
     await asyncio.wait_for(asyncio.gather(*(caller.done for caller in callers)), seconds + 30)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -103,7 +104,7 @@ async def _append(url: str, callers: int, seconds: float) -> float:
     async def caller() -> None:
         nonlocal done
         while time.perf_counter() < until:
-            events: list[Any] = counter("an order of the benchmark").collect_events()
+            events: list[Any] = [*counter("an order of the benchmark").collect_events()]
             await committer.submit(Decision("demo", events, "ann"))
             done += 1
 
@@ -142,7 +143,7 @@ async def _loads(url: str, app: Application[UUID]) -> dict[str, float]:
                     began = time.perf_counter()
                     await log.load(Counter, it.id)
                     times.setdefault(name, []).append(time.perf_counter() - began)
-                took = _timed(lambda id=order.id: app.repository.get(id))
+                took = _timed(partial(app.repository.get, order.id))
                 times.setdefault("eventsourcing, repository.get", []).append(took)
             for name, taken in times.items():
                 if length >= LONG or name != "Tidings, from a snapshot":

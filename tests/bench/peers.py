@@ -148,7 +148,8 @@ def install(folder: Path) -> bool:
     """Fetch the packages by name; False where npm or its registry is not available."""
     if not shutil.which("npm") or not shutil.which("node"):
         return False
-    command = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", folder, *NPM]
+    quietly = ("--no-audit", "--no-fund", "--silent")
+    command = ["npm", "install", *quietly, "--prefix", str(folder), *NPM]
     try:
         return subprocess.run(command, capture_output=True, timeout=180).returncode == 0
     except subprocess.TimeoutExpired:

@@ -278,7 +278,8 @@ async def _projecting(url: str) -> AsyncIterator[None]:
 
 async def _read_your_writes(url: str) -> dict[str, float]:
     await _enrol(url)
-    waited, bare = [], []
+    waited: list[float] = []
+    bare: list[float] = []
     async with (
         _projecting(url),
         database.pool(url, "bench") as pool,

@@ -1,4 +1,7 @@
+from pathlib import Path
 from xml.etree import ElementTree
+
+import pytest
 
 from tests.bench import report
 from tests.bench.report import Figure
@@ -11,9 +14,11 @@ FIGURES = [
 ]
 
 
-def test_the_chart_shows_each_figure_in_proportion():
+def test_the_chart_shows_each_figure_in_proportion() -> None:
     svg = ElementTree.fromstring(report.chart(FIGURES))
-    bars = [float(each.get("width")) for each in svg.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    bars = [float(each.attrib["width"]) for each in svg.iter("{http://www.w3.org/2000/svg}rect")][
+        1:
+    ]
     assert len(bars) == 3
     assert abs(bars[0] / bars[1] - 4) < 0.1
     texts = [each.text for each in svg.iter("{http://www.w3.org/2000/svg}text")]
@@ -21,7 +26,9 @@ def test_the_chart_shows_each_figure_in_proportion():
     assert "bare" not in texts
 
 
-def test_the_page_names_machine_seed_and_what_could_not_be_measured(tmp_path, monkeypatch):
+def test_the_page_names_machine_seed_and_what_could_not_be_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(report, "DOCS", tmp_path)
     report.write(FIGURES, {"ours / theirs": 4.0})
     page = (tmp_path / "benchmarks.md").read_text()

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -66,6 +67,7 @@ def _open_hot_counters(url: str) -> None:
         for n, stream in enumerate(HOT):
             with somebody(request=f"hot {n}"):
                 it = Counter("hot")
+            event: Any
             (event,) = it.collect_events()
             object.__setattr__(event, "originator_id", stream)
             append(admin, [event])

@@ -45,7 +45,8 @@ class Workers:
 
     def start(self, kind: str, number: int) -> None:
         out = self.folder / f"{kind}-{number}.jsonl"
-        command = [sys.executable, "-m", "tests.drill.workers", kind, self.url, out, str(number)]
+        command = [sys.executable, "-m", "tests.drill.workers", kind, self.url, str(out)]
+        command.append(str(number))
         self.running[kind, number] = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -117,6 +118,7 @@ def hold_back_slow_commits(admin: psycopg.Connection[Any]) -> None:
 
 def append_by_hand(connection: psycopg.Connection[Any], tenant: str) -> None:
     """One event by a stranger's connection, whose transaction they end as they like."""
+    event: Any
     (event,) = counter("by hand", tenant).collect_events()
     row = ([event.originator_id], [1], [event.TOPIC], [codec.encode(event)], [0])
     connection.execute(APPEND.encode(), (*row, [tenant], [None], [None], [None], [None]))

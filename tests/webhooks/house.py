@@ -117,7 +117,8 @@ class _Connection(asyncio.Protocol):
 
     def _begin(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
-        self.path, self.headers, self.body = "", {}, b""
+        self.path, self.body = "", b""
+        self.headers: dict[str, str] = {}
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
@@ -249,7 +250,7 @@ class House:
 
     async def deliveries(self, endpoint: UUID) -> list[tuple[str, str, int]]:
         """Name, status and attempts of an endpoint's deliveries, in the order of the log."""
-        return await self.rows(  # type: ignore[return-value]
+        return await self.rows(
             "SELECT name, status, attempts FROM webhooks.deliveries WHERE endpoint_id = %s"
             " ORDER BY id",
             endpoint,
@@ -320,4 +321,4 @@ async def house(
 def fetch(url: str, query: str) -> list[tuple[Any, ...]]:
     """Rows, without a loop."""
     with contextlib.closing(psycopg.connect(url)) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[arg-type]
+        return connection.execute(query).fetchall()
