@@ -12,10 +12,12 @@ A rebuild moves nobody else's position and sends nothing: there is no side effec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import namedtuple_row
 
@@ -79,28 +81,36 @@ async def rebuild(
     declared = registry.declared([model])[model.name]
     async with await registry.connect(url, "rebuild") as connection:
         await registry.enrol(connection, [declared])
-        known = await _claim(connection, declared)
-        if only_if_outdated and known:
-            return None
-        build = Build(url, declared, connection, processes, Reporter(on_progress))
-        work = asyncio.create_task(build.run())
-        try:
-            await _unless(cancel, work)
+        async with _alone(connection, declared) as known:
+            if only_if_outdated and known:
+                return None
+            build = Build(url, declared, connection, processes, Reporter(on_progress))
+            await _carry_out(build, cancel)
             return Rebuilt(model.name, model.version, build.position)
-        except (NotShareable, Poisoned, Unfoldable, *POISON) as error:
-            failure = RebuildFailed(_account(error))
-            await build.discard(failure.account)
-            raise failure from error
-        except workers.WorkerLost as lost:
-            await build.discard(None)
-            raise RebuildInterrupted({"error": "WorkerLost", "message": str(lost)}) from lost
-        except BaseException:
-            await build.discard(None)
-            raise
 
 
-async def _claim(connection: AsyncConnection[Any], declared: Declared) -> bool:
-    """Make sure to be the only one; returns whether the tables are of this release."""
+async def _carry_out(build: Build, cancel: asyncio.Event | None) -> None:
+    work = asyncio.create_task(build.run())
+    try:
+        await _unless(cancel, work)
+    except (NotShareable, Poisoned, Unfoldable, *POISON) as error:
+        failure = RebuildFailed(_account(error))
+        await build.discard(failure.account)
+        raise failure from error
+    except workers.WorkerLost as lost:
+        await build.discard(None)
+        raise RebuildInterrupted({"error": "WorkerLost", "message": str(lost)}) from lost
+    except BaseException:
+        await build.discard(None)
+        raise
+
+
+@contextlib.asynccontextmanager
+async def _alone(connection: AsyncConnection[Any], declared: Declared) -> AsyncIterator[bool]:
+    """Be the only one in the body; whether the tables are of this release.
+
+    Raises `RebuildRefused`.
+    """
     cursor = connection.cursor(row_factory=namedtuple_row)
     await cursor.execute(
         "SELECT id, version, shape, state, pg_try_advisory_lock(%s, id) AS mine"
@@ -111,7 +121,12 @@ async def _claim(connection: AsyncConnection[Any], declared: Declared) -> bool:
     if not row.mine:
         raise RebuildRefused(f"{declared.name} is being built already")
     same = (row.version, row.shape) == (declared.model.version, declared.shape)
-    return bool(same and row.state != "building")
+    try:
+        yield bool(same and row.state != "building")
+    finally:
+        # The server takes a moment to notice a connection's end, and the next one may be at once.
+        with contextlib.suppress(psycopg.Error):
+            await connection.execute("SELECT pg_advisory_unlock(%s, %s)", [REBUILDING, row.id])
 
 
 async def _unless(cancel: asyncio.Event | None, work: asyncio.Task[None]) -> None:

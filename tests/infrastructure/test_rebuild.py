@@ -277,6 +277,32 @@ def test_a_rebuild_moves_no_other_position_and_writes_no_event(database_url):
     assert before == after
 
 
+def test_one_rebuild_may_follow_another_at_once(database_url, monkeypatch):
+    """The server may not have noticed yet that the first one's connection is closed."""
+    write(database_url, opened(1))
+    connect, open_still = registry.connect, []
+
+    async def lasting(*arguments):
+        connection = await connect(*arguments)
+        open_still.append(connection)
+        connection.close = nothing
+        return connection
+
+    async def nothing():
+        pass
+
+    async def one_after_another():
+        monkeypatch.setattr(registry, "connect", lasting)
+        for only_if_outdated in (False, True, False):
+            await rebuild(database_url, Accounts(), only_if_outdated=only_if_outdated)
+        for connection in open_still:
+            del connection.close
+            await connection.close()
+
+    asyncio.run(one_after_another())
+    assert open_still
+
+
 def test_only_one_builds_a_read_model_at_a_time(database_url):
     write(database_url, opened(300))
 
