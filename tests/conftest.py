@@ -33,6 +33,7 @@ PREFIX = "tidings-tests-"
 gc.set_threshold(50_000, 20, 20)  # as the service has it; by default a tenth of the time goes there
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Two more than there are processors: tests wait for what they have begun."""
     return len(os.sched_getaffinity(0)) + 2
