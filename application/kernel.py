@@ -4,6 +4,7 @@ A command is the body of a request: frozen, and without room for anything unknow
 decides, purely and synchronously. The desk does everything around it, once for all rooms.
 """
 
+from asyncio import to_thread
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -224,7 +225,8 @@ class Desk:
         if changing is not None:
             self._check_version(changing)
         with acting_as(self._acting()):
-            aggregates = command.handle()
+            # Several may be hundreds: decided in a thread, they let the others' requests go on.
+            aggregates = await to_thread(command.handle)
         return await self._append(aggregates, _render(answer(aggregates)))
 
     async def _change(
