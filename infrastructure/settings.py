@@ -116,6 +116,10 @@ def _parse_postgres(url: str) -> object:
 def _parse_redis(url: str) -> object:
     from redis.asyncio.connection import parse_url  # the client's own idea of it
 
+    at = urlsplit(url)
+    number = at.path.removeprefix("/")
+    if at.scheme != "unix" and number and not (number.isascii() and number.isdigit()):
+        raise ValueError  # the client would take another database, without a word
     return parse_url(url)
 
 

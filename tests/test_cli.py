@@ -61,6 +61,8 @@ def taken_port():
         ),
         (["serve", "--port", "0"], {"REDIS_URL": "localhost:6379"}, "REDIS_URL"),
         (["serve", "--port", "0"], {"REDIS_URL": "redis://:hush@[::1"}, "REDIS_URL"),
+        (["serve", "--port", "0"], {"REDIS_URL": "redis://:hush@localhost/cache"}, "REDIS_URL"),
+        (["serve", "--port", "0"], {"REDIS_URL": "redis://:hush@localhost/1/2"}, "REDIS_URL"),
         (["serve", "--port", "0"], {"REDIS_URL": "redis://:hush@localhost:port/0"}, "REDIS_URL"),
         (
             ["serve", "--port", "0"],
