@@ -52,8 +52,12 @@ _TAKE = (
 )
 
 
-_FENCE = "SELECT position FROM work.followers WHERE name = %s FOR UPDATE"
-"""The row lock fences off a former owner who was paused and does not know it yet."""
+_MOVE = (
+    "UPDATE work.followers SET position = %s, updated_at = now()"
+    " WHERE name = %s AND position = %s RETURNING true"
+)
+"""From where it stands to where it shall stand: what follows in the transaction is done once. It
+also fences off a former owner who was paused and does not know it yet."""
 
 
 @dataclass(frozen=True)
@@ -151,16 +155,18 @@ class Walk:
         rows = self.recent.after(self.position, self.follower.batch)
         if not rows:
             return 0
-        async with self.connection.pipeline(), self.connection.transaction():
-            cursor = self.connection.cursor(row_factory=tuple_row, binary=True)
-            await cursor.execute(_FENCE, [self.follower.name])
-            if await cursor.fetchone() != (self.position,):
-                self.position = None
-                return 0
-            wanted = self.follower.wanted
-            upto = await self._go(rows[-1].position, [row for row in rows if row.topic in wanted])
-        passed, self.position = upto - self.position, upto
-        return passed
+        begin, upto = self.position, rows[-1].position
+        wanted = self.follower.wanted
+        if events := [row for row in rows if row.topic in wanted]:
+            async with self.connection.pipeline(), self.connection.transaction():
+                if there := await self._move(begin, upto):
+                    stopped = await self._handle(events) or upto
+                    if stopped != upto:
+                        there, upto = await self._move(upto, stopped), stopped
+        else:
+            there = await self._move(begin, upto)
+        self.position = upto if there else None
+        return upto - begin if there else 0
 
     async def read(self) -> bool:
         """A batch that the database is asked for; True when there may be more at once."""
@@ -174,21 +180,22 @@ class Walk:
                     "topics": self.follower.stored,
                 },
             )
-            (upto, head, *first), *others = await cursor.fetchall()
-            if head is not None and head > upto:
-                upto = min(head, upto + self.follower.batch)
-                events = [StoredEvent(*first), *(StoredEvent(*each[2:]) for each in others)]
-                upto = await self._go(upto, events if first[0] is not None else [])
+            (begin, head, *first), *others = await cursor.fetchall()
+            upto = begin
+            if head is not None and head > begin:
+                upto = min(head, begin + self.follower.batch)
+                if first[0] is not None:
+                    events = [StoredEvent(*first), *(StoredEvent(*each[2:]) for each in others)]
+                    upto = await self._handle(events) or upto
+                await self._move(begin, upto)
         self.position = upto
         return head is not None and upto < head
 
-    async def _go(self, upto: int, events: Sequence[StoredEvent]) -> int:
-        """Handle what there is up to a position, and stand there, or where `handle` has ended."""
-        if events:
-            stored = await opened(self.connection, events)
-            upto = await self.follower.handle(self.connection, stored) or upto
-        await self.connection.execute(
-            "UPDATE work.followers SET position = %s, updated_at = now() WHERE name = %s",
-            [upto, self.follower.name],
-        )
-        return upto
+    async def _handle(self, events: Sequence[StoredEvent]) -> int | None:
+        return await self.follower.handle(self.connection, await opened(self.connection, events))
+
+    async def _move(self, begin: int, upto: int) -> bool:
+        """Stand at another position; False when it did not stand where it was thought to."""
+        values = [upto, self.follower.name, begin]
+        cursor = await self.connection.execute(_MOVE, values, prepare=True)
+        return await cursor.fetchone() is not None
