@@ -136,6 +136,27 @@ def test_a_former_owner_takes_nothing_that_another_has_taken(effects):
     assert effects.noted() == [1, 3, 5]
 
 
+def test_what_nobody_wants_is_passed_as_safely(effects):
+    uninterested = Follower(effects.follower.name, ["test.account.closed"], effects.note)
+
+    async def go() -> None:
+        async with (
+            await database.connect(effects.url, "former") as first,
+            await database.connect(effects.url, "present") as second,
+        ):
+            await _own(first, uninterested)
+            former = Walk(first, uninterested, effects.recent)
+            present = Walk(second, uninterested, effects.recent)
+            assert not await former.read() and not await present.read()
+            effects.happen(2)
+            assert await present.step() == 4
+            assert await former.step() == 0
+            assert not await former.read() and former.position == present.position == 4
+
+    asyncio.run(go())
+    assert effects.noted() == []
+
+
 def test_a_batch_that_fails_has_no_effect_and_is_taken_again(effects):
     async def go() -> None:
         async with await database.connect(effects.url, "test") as connection:
