@@ -11,17 +11,15 @@ from api.errors import add_handlers
 from api.kernel import Router
 from api.middleware import Envelope
 from api.requests import House
+from api.routes import ROUTERS
 from api.specifications import describe
-from api.wiring import READ_MODELS, ROUTERS
+from api.wiring import READ_MODELS
 from application.social.connecting import Connecting
 from infrastructure import database, rate_limits
 from infrastructure.audit.recorder import Recorder
-from infrastructure.event_log.committer import Committer
-from infrastructure.event_log.log import EventLog
+from infrastructure.event_log.log import open_log
 from infrastructure.ledger.office import Office
 from infrastructure.networks.registry import networks
-from infrastructure.personal_data import keyring
-from infrastructure.personal_data.rotation import secrets_of
 from infrastructure.rate_limits import RateLimiter
 from infrastructure.read_models.reading import reading
 from infrastructure.settings import Settings
@@ -66,18 +64,6 @@ def serve(settings: Settings) -> Envelope:
     """The application as it is served."""
     fixed = [each for router in ROUTERS if isinstance(router, Router) for each in router.fixed()]
     return Envelope(build(settings), fixed)
-
-
-@asynccontextmanager
-async def open_log(settings: Settings, name: str) -> AsyncIterator[EventLog]:
-    """The event log, for as long as the process needs it."""
-    async with AsyncExitStack() as stack:
-        keyring.use(secrets_of(settings))
-        pool = await stack.enter_async_context(database.pool(settings.database_url, name))
-        committer = Committer(settings.database_url)
-        await committer.start()
-        stack.push_async_callback(committer.close)
-        yield EventLog(pool, committer)
 
 
 @asynccontextmanager

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, timedelta
 from eventsourcing.persistence import IntegrityError
 from rich.progress import Progress
 
-from api.app import open_log
 from application.kernel import NO_ANSWER, Desk
 from application.social.accounts import SANDBOX
 from application.social.importing import ImportEngagement, ImportPost, ImportTrends
@@ -19,7 +18,7 @@ from application.social.trend_watching import Look, NoteLooks, want
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus
 from domain.social.trends import WORLD
-from infrastructure.event_log.log import EventLog
+from infrastructure.event_log.log import EventLog, open_log
 from infrastructure.networks.sandbox import grown, sandbox_id, sandbox_url
 from infrastructure.networks.sandbox_trends import listed
 from infrastructure.settings import Settings

@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Literal
 
-from api.app import open_log
 from api.wiring import POLICIES, READ_MODELS, jobs
 from application.social.callbacks import CallingBack
 from application.social.campaigning import Campaigning
@@ -19,6 +18,7 @@ from application.social.trend_watching import TrendWatching
 from infrastructure import rate_limits
 from infrastructure.campaigns import Campaigns
 from infrastructure.egress import EgressGuard
+from infrastructure.event_log.log import open_log
 from infrastructure.event_log.recent import Recent
 from infrastructure.follower import follow
 from infrastructure.jobs import policies, queue, ring, work_off

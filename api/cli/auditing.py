@@ -109,7 +109,7 @@ def export(
     take_data_dir(data_dir)
     first, last = instant(since) if since else None, instant(until) if until else None
     with at_home() as settings:
-        import api.wiring  # noqa: F401 - so that every event class is known
+        import application.webhooks.catalogue  # noqa: F401 - so that every event class is known
         from infrastructure.audit.export import entries
 
         _print(format, entries(settings.database_url, tenant, first, last))
@@ -188,7 +188,7 @@ def _rule(trial: Trial, limits: list[str]) -> Any:
 
 
 def _past(url: str, rule: Any, wanted: dict[str, Any]) -> Iterator[Any]:
-    import api.wiring  # noqa: F401 - so that every event class is known
+    import application.webhooks.catalogue  # noqa: F401 - so that every event class is known
     from application.compliance.dry_run import Past
     from domain.kernel import stored_topics
     from infrastructure.database import connect_sync

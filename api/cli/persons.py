@@ -28,9 +28,9 @@ def erase(
 
 
 async def _erase(settings: Settings, tenant: str, subject: str) -> Any:
-    from api.app import open_log
     from api.wiring import READ_MODELS
     from infrastructure import rate_limits
+    from infrastructure.event_log.log import open_log
     from infrastructure.personal_data.erasure import eraser_of
     from infrastructure.read_models.projector import Projector
 

@@ -107,9 +107,9 @@ def _tenants(connection: Any, selected: str, values: list[Any]) -> list[str]:
 
 def _note_reveal(settings: Settings, tenants: list[str], selection: dict[str, str]) -> None:
     """Each of the tenants has it in their log before anything is seen."""
-    from api.app import open_log
     from application.compliance.erasures import NoteReveal
     from application.kernel import NO_ANSWER, Desk
+    from infrastructure.event_log.log import open_log
 
     async def note() -> None:
         async with open_log(settings, "reveal") as log:
@@ -156,7 +156,7 @@ def state(
     take_data_dir(data_dir)
     stream_id, until = _stream(stream), instant(at) if at else None
     with at_home() as settings:
-        import api.wiring  # noqa: F401 - so that every event class is known
+        import application.webhooks.catalogue  # noqa: F401 - so that every event class is known
         from application.compliance.time_travel import shown
         from domain.folding import fold
         from domain.kernel import Aggregate

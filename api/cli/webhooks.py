@@ -71,11 +71,11 @@ async def _endpoints(settings: Settings, id: UUID | None) -> list[tuple[Any, ...
 async def _replay(
     settings: Settings, id: UUID | None, span: tuple[datetime, datetime | None], failed: bool
 ) -> int:
-    import api.wiring  # noqa: F401 - so that every event class is known
-    from api.app import open_log
+    import application.webhooks.catalogue  # noqa: F401 - so that every event class is known
     from application.kernel import Desk
     from application.webhooks.endpoints import ReplayEvents, ReplayRequest
     from domain.webhooks.endpoints import WebhookEndpoint
+    from infrastructure.event_log.log import open_log
     from infrastructure.webhooks.management import Webhooks
 
     found = await _endpoints(settings, id)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from api.kernel import ADMINS, Router
 from api.paths import path_id
 from api.requests import house
+from api.wiring import READ_MODELS
 from application.kernel import Command, public_id
 from infrastructure.personal_data.erasure import Eraser, eraser_of
 
@@ -43,8 +44,6 @@ class Erasures:
 
 
 async def _erasures(request: Request) -> Erasures:
-    from api.wiring import READ_MODELS  # which knows this module's routes
-
     at_home, caller = house(request), request.state.caller
     eraser = eraser_of(at_home.settings, at_home.log, at_home.redis, READ_MODELS)
     return Erasures(eraser, caller.tenant, caller.user)

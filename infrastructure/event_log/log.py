@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -21,13 +21,17 @@ from application.kernel import Appended, Decision
 from domain.folding import fold
 from domain.kernel import Aggregate
 from domain.personal import remembers_persons
+from infrastructure import database
 from infrastructure.event_log import codec, snapshots
 from infrastructure.event_log.codec import StoredEvent
 from infrastructure.event_log.committer import Committer, key_mismatch
 from infrastructure.event_log.snapshots import UnusableSnapshot
 from infrastructure.event_log.turns import Turns
+from infrastructure.personal_data import keyring
 from infrastructure.personal_data.opening import opened, opened_states
 from infrastructure.personal_data.persons import Persons
+from infrastructure.personal_data.rotation import secrets_of
+from infrastructure.settings import Settings
 
 log = structlog.get_logger()
 
@@ -212,3 +216,15 @@ class EventLog:
             )
             events = [StoredEvent(*row) for row in await cursor.fetchall()]
             return list(await opened(connection, events))
+
+
+@asynccontextmanager
+async def open_log(settings: Settings, name: str) -> AsyncIterator[EventLog]:
+    """The event log, for as long as the process needs it."""
+    async with AsyncExitStack() as stack:
+        keyring.use(secrets_of(settings))
+        pool = await stack.enter_async_context(database.pool(settings.database_url, name))
+        committer = Committer(settings.database_url)
+        await committer.start()
+        stack.push_async_callback(committer.close)
+        yield EventLog(pool, committer)

@@ -81,7 +81,7 @@ def test_events_of_other_kinds_are_passed_over():
 
 
 def test_every_rule_names_fields_and_endpoints_that_there_are():
-    from api.wiring import ROUTERS
+    from api.routes import ROUTERS
 
     assert set(RULES) == {"screens", "networks"}
     for kind, fields in SCREENED.items():

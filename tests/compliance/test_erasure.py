@@ -10,13 +10,13 @@ import psycopg
 import pytest
 import redis
 
-from api.app import open_log
 from application.kernel import NO_ANSWER, Decision, Desk, Idempotency
 from domain.kernel import NotFound, Unavailable
 from domain.personal import ERASED
 from domain.social.engagement import Comment, Engagement
 from domain.social.networks import Network
 from domain.social.posts import Post
+from infrastructure.event_log.log import open_log
 from infrastructure.ledger.checkpoints import Signer
 from infrastructure.ledger.sealing import Sealer, seal_now
 from infrastructure.ledger.verification import verify

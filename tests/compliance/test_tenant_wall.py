@@ -10,7 +10,8 @@ from fastapi.routing import APIRoute
 from psycopg import sql
 
 from api.kernel import Route
-from api.wiring import READ_MODELS, ROUTERS
+from api.routes import ROUTERS
+from api.wiring import READ_MODELS
 from infrastructure import database
 from tests.site import eventually, running
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from api.app import open_log
 from application.kernel import NO_ANSWER, Desk
 from application.social.accounts import Identity, NotAccepted, NotAnswered, Renewed
 from application.social.connecting import VERIFY_AGAIN, Connecting
@@ -21,6 +20,7 @@ from application.social.connections import ConnectPlatform, NoteRefreshed
 from application.social.networks import OutcomeUnknown, Publication, RefusedByNetwork
 from domain.social.connections import Connection, ConnectionStatus
 from domain.social.networks import Network
+from infrastructure.event_log.log import open_log
 from infrastructure.gateway_lanes import GatewayLimits
 from infrastructure.networks.linkedin import little_text, plain_text
 from infrastructure.networks.oauth1 import Signer

@@ -11,7 +11,6 @@ import httpx
 import psycopg
 import pytest
 
-from api.app import open_log
 from application.kernel import Desk
 from application.social.best_times import BestTimes
 from application.social.campaigns import (
@@ -29,6 +28,7 @@ from domain.social.engagement import Figures
 from domain.social.networks import Network
 from domain.social.posts import Outcome, OutcomeStatus, PostStatus
 from domain.social.schedules import DISTANCE
+from infrastructure.event_log.log import open_log
 from infrastructure.read_models.rebuild import rebuild
 from infrastructure.settings import load
 from projections.social import campaigns

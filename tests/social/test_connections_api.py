@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from api.app import open_log
 from domain.social.networks import Network
+from infrastructure.event_log.log import open_log
 from infrastructure.networks.store import Store
 from infrastructure.read_models.rebuild import rebuild
 from infrastructure.secrets import SecretVault

@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from api.app import open_log
 from application.kernel import NO_ANSWER, Desk
 from application.social.connections import NoteConnected, Opening
 from application.social.keywords import SetBrandKeywords, set_keywords
@@ -26,6 +25,7 @@ from domain.social.connections import Connection, Link
 from domain.social.mentions import Mention, Priority
 from domain.social.networks import Network
 from infrastructure import listening
+from infrastructure.event_log.log import open_log
 from infrastructure.listening import Ears, listen
 from infrastructure.settings import load
 

@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from api.app import open_log
 from application.kernel import Decision
 from application.social.networks import OutcomeUnknown, Receipt, RefusedByNetwork
 from application.social.publishing import ASK_AGAIN
@@ -24,6 +23,7 @@ from domain.social.responses import (
     Response,
     ResponseStatus,
 )
+from infrastructure.event_log.log import open_log
 from infrastructure.personal_data import keyring
 from infrastructure.settings import load
 from tests.kernel import at, heard, when

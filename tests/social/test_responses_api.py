@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from api.app import open_log
 from application.kernel import NO_ANSWER, Desk
 from domain.personal import ERASED
 from domain.social.engagement import Comment, Engagement
 from domain.social.mentions import Mention, Priority, Tone
 from domain.social.networks import Network
+from infrastructure.event_log.log import open_log
 from infrastructure.read_models.rebuild import rebuild
 from projections.social.brand_voice import BrandVoices
 from projections.social.response_templates import ResponseTemplates

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from api.app import open_log
 from application.kernel import NO_ANSWER, Desk
 from application.social.networks import OutcomeUnknown
 from application.social.trend_figures import Amounts
@@ -17,6 +16,7 @@ from application.social.trends import Measured
 from domain.social.networks import Network
 from domain.social.trends import WORLD, Rising, TrendDay, TrendKind, TrendWatch
 from infrastructure.egress import EgressGuard
+from infrastructure.event_log.log import open_log
 from infrastructure.gateway_lanes import GatewayLimits
 from infrastructure.gateways import GatewayClient
 from infrastructure.networks.apps import App

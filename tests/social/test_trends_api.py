@@ -9,13 +9,13 @@ import psycopg
 import pytest
 import redis
 
-from api.app import open_log
 from application.kernel import NO_ANSWER, Desk
 from application.social.trend_watching import WATCHER, Look, NoteLooks, OpenDay
 from domain.compliance.erasures import Erasure
 from domain.social.mentions import Mention
 from domain.social.networks import Network
 from domain.social.trends import WORLD, Rising, TrendDay
+from infrastructure.event_log.log import open_log
 from infrastructure.networks.sandbox_trends import names
 from infrastructure.read_models.rebuild import rebuild
 from projections.social.trends import Trends
